@@ -1,0 +1,128 @@
+"""The contract between Trebuchet and a place that runs sandboxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from trebuchet.sandbox import SandboxSpec
+    from trebuchet.status import JobState, LogEntry, LogSource, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose view of which control plane a look-up gives. Absence seen by another identity is no evidence.
+
+    Attributes:
+        control_plane: Its address.
+        workspace: The account; the token's id where the service does not tell.
+        environment: The environment within the workspace.
+    """
+
+    control_plane: str
+    workspace: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What the control plane said about one sandbox at one moment.
+
+    Attributes:
+        id: The sandbox's id.
+        state: As far as the control plane can tell.
+        reason: None while it runs.
+        exit_code: None while it runs, or where it had none.
+        waiting_for: What a pending sandbox waits for, in words, where known.
+    """
+
+    id: str
+    state: JobState
+    reason: Reason | None = None
+    exit_code: int | None = None
+    waiting_for: str | None = None
+
+
+class Engine(Protocol):
+    """A control plane, seen through the official SDK.
+
+    Every method raises `ClusterUnreachableError` where the control plane gives no answer,
+    `AuthenticationError` where it does not accept the token, and never answers "none" for either.
+    """
+
+    cloud: str
+
+    def identity(self) -> Identity:
+        """Name the view that this engine's answers give; makes no call after the first."""
+        ...
+
+    def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
+        """Create a sandbox and return its id. With a GPU this blocks until one is had.
+
+        Raises:
+            AlreadyExistsError: A running sandbox of the app has the name.
+            CapacityError: No such GPU was to be had.
+            ImageBuildError: The image could not be built.
+            RateLimitedError: Too many creations a second.
+        """
+        ...
+
+    def find(self, tags: Mapping[str, str]) -> list[str]:
+        """Ids of the unfinished sandboxes that carry all these tags."""
+        ...
+
+    def find_by_name(self, name: str) -> str | None:
+        """The id of the unfinished sandbox of this name, or None where there is none."""
+        ...
+
+    def tags(self, sandbox_id: str) -> dict[str, str]:
+        """The tags of a sandbox.
+
+        Raises:
+            JobNotFoundError: The control plane does not know it.
+        """
+        ...
+
+    def poll(self, sandbox_id: str) -> Observation:
+        """What the sandbox does now.
+
+        Raises:
+            JobNotFoundError: The control plane does not know it.
+        """
+        ...
+
+    def terminate(self, sandbox_id: str) -> None:
+        """Ask for its end; does not wait for it. Nothing happens where it has ended already.
+
+        Raises:
+            JobNotFoundError: The control plane does not know it.
+        """
+        ...
+
+    def logs(
+        self,
+        sandbox_id: str,
+        *,
+        follow: bool = False,
+        since: datetime | None = None,
+        tail: int | None = None,
+        source: LogSource | None = None,
+    ) -> Iterator[LogEntry]:
+        """Output, oldest first; with `follow` until the sandbox has ended and all of it was given.
+
+        Raises:
+            JobNotFoundError: The control plane does not know it.
+        """
+        ...
+
+    def exec(self, sandbox_id: str, argv: Sequence[str]) -> int:
+        """Run a command inside with this process's standard streams; its exit code."""
+        ...
+
+    def close(self) -> None:
+        """Drop connections. Sandboxes live on."""
+        ...

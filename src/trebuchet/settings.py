@@ -1,0 +1,42 @@
+"""Settings: what a user may fix once, by environment variable or by argument."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def _home() -> Path:
+    if configured := os.environ.get("TREBUCHET_HOME"):
+        return Path(configured).expanduser().absolute()
+    from platformdirs import user_state_path  # noqa: PLC0415 - most commands are told where home is, or cache it
+
+    return user_state_path("trebuchet")
+
+
+def _from_environment(name: str, default: str) -> str:
+    return os.environ.get(name) or default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where state is kept, and the names used on the control plane.
+
+    Attributes:
+        home: All state; private to the user (`TREBUCHET_HOME`).
+        app_name: The app that holds the sandboxes (`TREBUCHET_APP`).
+        cache_volume: The Volume mounted at the HuggingFace cache (`TREBUCHET_HF_CACHE`); empty for none.
+        tag_prefix: What the names of our tags begin with (`TREBUCHET_TAG_PREFIX`).
+        profile: Modal's profile, None for its active one (`MODAL_PROFILE`).
+        environment: Modal's environment, None for its default (`MODAL_ENVIRONMENT`).
+    """
+
+    home: Path = field(default_factory=_home)
+    app_name: str = field(default_factory=lambda: _from_environment("TREBUCHET_APP", "trebuchet"))
+    cache_volume: str = field(
+        default_factory=lambda: os.environ.get("TREBUCHET_HF_CACHE", "trebuchet-hf-cache"),
+    )
+    tag_prefix: str = field(default_factory=lambda: _from_environment("TREBUCHET_TAG_PREFIX", "trebuchet-"))
+    profile: str | None = field(default_factory=lambda: os.environ.get("MODAL_PROFILE"))
+    environment: str | None = field(default_factory=lambda: os.environ.get("MODAL_ENVIRONMENT"))
