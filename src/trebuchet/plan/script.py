@@ -1,0 +1,62 @@
+"""The command of a sandbox: the job's scripts as arguments of their own, behind a small wrapper of ours."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trebuchet.job import JobConfig
+
+WORK_DIR = "/root/sky_workdir"
+"""Where scripts of both dialects start; SkyPilot's place, which scripts name."""
+
+ARGV_CHARACTERS = 65_536
+"""All arguments of a sandbox together, in characters (the SDK's limit, `ARG_MAX_BYTES`)."""
+
+ARGUMENT_BYTES = 131_071
+"""One argument, in bytes without its end (the kernel's limit, `MAX_ARG_STRLEN`, is 131,072 with it)."""
+
+
+@cache
+def _part(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def script_argv(job: JobConfig) -> tuple[str, ...]:
+    """The command that runs a job's scripts, before the facts of a launch are added."""
+    wrapper, sudo = _part("wrapper.sh"), _part("sudo.sh")
+    scripts = (job.dialect, job.setup or "", job.run)
+    return ("bash", "-c", wrapper, "trebuchet", *scripts, f"sudo={sudo}", f"workdir={WORK_DIR}")
+
+
+def bind_launch(
+    argv: tuple[str, ...], *, nonce: str, attempt: int, variables: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Add what is known only at a launch.
+
+    Args:
+        argv: From `script_argv`.
+        nonce: Marks the wrapper's own lines; see `markers`.
+        attempt: Counted from 1; the job sees it as `TREBUCHET_ATTEMPT`.
+        variables: Public variables for the job; no secrets, since arguments can be read by anyone.
+    """
+    exported = {**variables, "TREBUCHET_ATTEMPT": str(attempt)}
+    return (*argv, f"nonce={nonce}", *(f"export:{name}={value}" for name, value in exported.items()))
+
+
+def oversize(argv: tuple[str, ...]) -> str | None:
+    """Why a command is too long to be started, in words, or None where it is not.
+
+    The SDK counts characters; the kernel counts bytes, and only once the sandbox starts.
+    """
+    characters = sum(map(len, argv))
+    if characters > ARGV_CHARACTERS:
+        return f"the scripts come to {characters:,} characters; {ARGV_CHARACTERS:,} can be passed"
+    longest = max(len(argument.encode()) for argument in argv)
+    if longest > ARGUMENT_BYTES:
+        return f"one script comes to {longest:,} bytes; {ARGUMENT_BYTES:,} can be passed"
+    return None

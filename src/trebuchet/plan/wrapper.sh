@@ -1,0 +1,95 @@
+# Runs a job's scripts inside the sandbox: bash -c THIS trebuchet DIALECT SETUP RUN FACT...
+# A fact is `name=value`. The scripts are written out as they came and sourced by login shells; nothing in them is
+# edited. Whatever happens to those shells (exit, kill, a trap of the user's own), this outer shell lives to say
+# how far they got, on marker lines that Trebuchet's own views of the log leave out.
+dialect=$1 setup=$2 run=$3
+shift 3
+nonce='' sudo='' workdir=''
+for fact in "$@"; do
+  case $fact in
+    nonce=*) nonce=${fact#*=} ;;
+    sudo=*) sudo=${fact#*=} ;;
+    workdir=*) workdir=${fact#*=} ;;
+    export:*) export "${fact#export:}" ;;
+  esac
+done
+marker() { printf '[trebuchet:%s] %s\n' "$nonce" "$1" >&2; }
+stop() { printf 'trebuchet: %s\n' "$1" >&2; marker "end=125 phase=start"; exit 125; }
+
+export HOME=/root
+mkdir -p "$HOME" "$workdir" 2>/dev/null
+cd "$workdir" || stop "the work dir $workdir cannot be entered"
+room=$(mktemp -d /tmp/trebuchet.XXXXXXXX) && mkdir "$room/bin" || stop "there is no room in /tmp for the scripts"
+{
+  printf '%s' "$setup" >"$room/setup" && printf '%s' "$run" >"$room/run" &&
+    printf '%s' "$sudo" >"$room/bin/sudo" && chmod 755 "$room/bin/sudo" && printf '%s' "$PATH" >"$room/path"
+} || stop "there is no room in /tmp for the scripts"
+
+# /etc/profile sets PATH anew. Put back what the image had, behind what the user's own profile added before it.
+cat >"$room/enter" <<'ENTER'
+trebuchet_path() {
+  local image entry first='' last='' usual=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games:
+  image=$(<"$1/path")
+  local IFS=:
+  for entry in $PATH; do
+    case :$image: in *:"$entry":*) continue ;; esac
+    case $usual in *:"$entry":*) last=$last:$entry ;; *) first=$first$entry: ;; esac
+  done
+  PATH=$1/bin:$first$image$last
+}
+trebuchet_path "${BASH_SOURCE[0]%/*}"
+unset -f trebuchet_path
+ENTER
+case $dialect in
+  oumi) # One shell for both, so that setup's exports, cd and activated environments reach run.
+    {
+      printf '. "${BASH_SOURCE[0]%%/*}/enter"\n'
+      [ -z "$setup" ] || printf 'set -e\n. "${BASH_SOURCE[0]%%/*}/setup"\n'
+      printf ': >"${BASH_SOURCE[0]%%/*}/entered-run"\n'
+      printf "printf '[trebuchet:%s] phase=run\\\\n' >&2\n" "$nonce"
+      printf '. "${BASH_SOURCE[0]%%/*}/run"\n'
+    } >"$room/both"
+    ;;
+  *) # A shell each; setup's exit code decides.
+    for script in setup run; do
+      printf '. "${BASH_SOURCE[0]%%/*}/enter"\n. "${BASH_SOURCE[0]%%/*}/%s"\n' "$script" >"$room/only-$script"
+    done
+    ;;
+esac
+
+child='' signalled=''
+forward() { signalled=$1; [ -z "$child" ] || kill -s "$1" -- "-$child" 2>/dev/null; }
+trap 'forward TERM' TERM
+trap 'forward INT' INT
+trap 'forward HUP' HUP
+shell() {
+  # A process group of its own, so that a signal reaches all that the scripts started in the foreground.
+  set -m
+  bash -l "$1" </dev/null &
+  child=$!
+  set +m
+  while :; do
+    signalled=''
+    { wait "$child"; } 2>/dev/null # bash's own "Killed" is no output of the job
+    code=$?
+    [ -n "$signalled" ] || break
+  done
+  child=''
+}
+
+phase=run code=0
+[ -z "$setup" ] || { phase=setup; marker 'phase=setup'; }
+if [ "$dialect" = oumi ]; then
+  shell "$room/both"
+  [ ! -e "$room/entered-run" ] || phase=run
+else
+  [ -z "$setup" ] || shell "$room/only-setup"
+  if [ "$code" = 0 ]; then
+    phase=run
+    marker 'phase=run'
+    cd "$workdir" && shell "$room/only-run"
+  fi
+fi
+marker "end=$code phase=$phase"
+rm -rf "$room"
+exit "$code"
