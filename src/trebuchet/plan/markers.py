@@ -22,8 +22,8 @@ def nonce_for(key: str) -> str:
 class MarkerFilter:
     """Takes marker lines out of one stream of text chunks, and remembers what they said.
 
-    Chunks may be cut anywhere. Everything else comes out as it went in, at once, except for the few characters
-    at a chunk's end that may be the beginning of a marker.
+    Chunks may be cut anywhere. Everything else comes out as it went in, at once, except for the few
+    characters at a chunk's end that may be the beginning of a marker.
 
     Attributes:
         phase: How far the wrapper said it got; None before its first word.

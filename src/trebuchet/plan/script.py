@@ -23,7 +23,7 @@ ARGUMENT_BYTES = 131_071
 
 @cache
 def _part(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return files("trebuchet.plan").joinpath(name).read_text(encoding="utf-8")
 
 
 def script_argv(job: JobConfig) -> tuple[str, ...]:
