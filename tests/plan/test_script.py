@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,9 @@ from trebuchet.plan.script import WORK_DIR, bind_launch, oversize, script_argv
 from trebuchet.status import Phase
 
 
-def _command(tmp_path: Path, **fields: Any) -> list[str]:
-    argv = bind_launch(
-        script_argv(JobConfig(**fields)), nonce="n", attempt=2, variables={"SKYPILOT_NUM_NODES": "1"}
-    )
+def _command(tmp_path: Path, facts: Mapping[str, Any] | None = None, **fields: Any) -> list[str]:
+    known = {"nonce": "n", "attempt": 2, "variables": {"SKYPILOT_NUM_NODES": "1"}, **(facts or {})}
+    argv = bind_launch(script_argv(JobConfig(**fields)), **known)
     return [
         # The host's own home stays out of it; a sandbox has a real /root.
         word.replace(f"workdir={WORK_DIR}", f"workdir={tmp_path}/work dir").replace(
@@ -119,6 +119,35 @@ def test_sigterm_reaches_the_script_and_its_code_is_kept(tmp_path: Path) -> None
     assert child.stdout.readline() == b"up\n"
     child.terminate()
     assert (child.stdout.readline(), child.wait(30)) == (b"got\n", 5)
+
+
+def test_listed_outputs_are_kept_also_when_the_script_fails(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    facts = {"outputs": str(outputs), "keep": ["a model", "missing", "/etc/hostname"]}
+    run = 'mkdir "a model"; echo w >"a model/weights"; echo x >"$TREBUCHET_OUTPUTS/direct"; exit 3'
+    ran = Ran(tmp_path, facts=facts, run=run)
+    assert ran.code == 3
+    assert (outputs / "a model/weights").read_text() == "w\n"
+    assert (outputs / "direct").read_text() == "x\n"
+    assert (outputs / "hostname").exists()
+    assert "missing is listed under outputs and is not there" in ran.stderr
+
+
+def test_at_its_limit_the_script_is_asked_to_make_room(tmp_path: Path) -> None:
+    facts = {"limit_s": 1, "grace_s": 60}
+    ran = Ran(tmp_path, facts=facts, run="trap 'echo saved; exit 0' TERM; sleep 300 & wait")
+    assert (ran.stdout, ran.code, ran.markers.cut) == ("saved\n", 0, True)
+
+
+def test_a_script_that_does_not_make_room_is_killed_after_its_grace(tmp_path: Path) -> None:
+    ran = Ran(tmp_path, facts={"limit_s": 1, "grace_s": 1}, run="trap '' TERM; sleep 300")
+    assert (ran.code, ran.markers.cut) == (137, True)
+
+
+def test_a_script_that_ends_before_its_limit_is_not_cut(tmp_path: Path) -> None:
+    ran = Ran(tmp_path, facts={"limit_s": 300}, run="exit 4")
+    assert (ran.code, ran.markers.cut) == (4, False)
 
 
 SUDO_FORMS = {

@@ -28,6 +28,7 @@ class MarkerFilter:
     Attributes:
         phase: How far the wrapper said it got; None before its first word.
         exit_code: What the wrapper said the scripts ended with; None before that.
+        cut: Whether the wrapper ended them to make room for a successor.
     """
 
     def __init__(self, nonce: str) -> None:
@@ -35,6 +36,7 @@ class MarkerFilter:
         self._held = ""
         self.phase: Phase | None = None
         self.exit_code: int | None = None
+        self.cut = False
 
     @property
     def setup_failed(self) -> bool:
@@ -78,3 +80,5 @@ class MarkerFilter:
                 self.phase = Phase(value)
             elif name == "end" and value.isdecimal():
                 self.exit_code = int(value)
+            elif name == "cut":
+                self.cut = True

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trebuchet.job import JobConfig
 
@@ -34,7 +34,15 @@ def script_argv(job: JobConfig) -> tuple[str, ...]:
 
 
 def bind_launch(
-    argv: tuple[str, ...], *, nonce: str, attempt: int, variables: Mapping[str, str]
+    argv: tuple[str, ...],
+    *,
+    nonce: str,
+    attempt: int,
+    variables: Mapping[str, str],
+    outputs: str | None = None,
+    keep: Sequence[str] = (),
+    limit_s: int | None = None,
+    grace_s: int = 30,
 ) -> tuple[str, ...]:
     """Add what is known only at a launch.
 
@@ -43,9 +51,19 @@ def bind_launch(
         nonce: Marks the wrapper's own lines; see `markers`.
         attempt: Counted from 1; the job sees it as `TREBUCHET_ATTEMPT`.
         variables: Public variables for the job; no secrets, since arguments can be read by anyone.
+        outputs: The folder that outlives the sandbox; the job sees it as `TREBUCHET_OUTPUTS`. None for none.
+        keep: Paths copied to `outputs` when the scripts end; relative ones start in the work dir.
+        limit_s: Seconds after which the scripts get SIGTERM, to make room for a successor; None for never.
+        grace_s: Seconds from that SIGTERM to SIGKILL.
     """
     exported = {**variables, "TREBUCHET_ATTEMPT": str(attempt)}
-    return (*argv, f"nonce={nonce}", *(f"export:{name}={value}" for name, value in exported.items()))
+    facts = [f"nonce={nonce}"]
+    if outputs is not None:
+        exported["TREBUCHET_OUTPUTS"] = outputs
+        facts += [f"outputs={outputs}", *(f"keep:{path}" for path in keep)]
+    if limit_s is not None:
+        facts += [f"limit={limit_s}", f"grace={grace_s}"]
+    return (*argv, *facts, *(f"export:{name}={value}" for name, value in exported.items()))
 
 
 def oversize(argv: tuple[str, ...]) -> str | None:

@@ -4,12 +4,16 @@
 # how far they got, on marker lines that Trebuchet's own views of the log leave out.
 dialect=$1 setup=$2 run=$3
 shift 3
-nonce='' sudo='' workdir=''
+nonce='' sudo='' workdir='' outputs='' limit='' grace=30 keep=()
 for fact in "$@"; do
   case $fact in
     nonce=*) nonce=${fact#*=} ;;
     sudo=*) sudo=${fact#*=} ;;
     workdir=*) workdir=${fact#*=} ;;
+    outputs=*) outputs=${fact#*=} ;; # the folder that outlives the sandbox
+    keep:*) keep+=("${fact#keep:}") ;; # what to copy there at the end
+    limit=*) limit=${fact#*=} ;; # seconds until the scripts are asked to make room for a successor
+    grace=*) grace=${fact#*=} ;; # seconds they then have
     export:*) export "${fact#export:}" ;;
   esac
 done
@@ -57,11 +61,21 @@ case $dialect in
     ;;
 esac
 
-child='' signalled=''
+child='' signalled='' cut=''
 forward() { signalled=$1; [ -z "$child" ] || kill -s "$1" -- "-$child" 2>/dev/null; }
 trap 'forward TERM' TERM
 trap 'forward INT' INT
 trap 'forward HUP' HUP
+trap 'cut=limit; forward TERM' USR1
+trap 'forward KILL' USR2
+timer=''
+[ -z "$limit" ] || {
+  self=$$
+  set -m
+  { sleep "$limit"; kill -s USR1 "$self"; sleep "$grace"; kill -s USR2 "$self"; } >/dev/null 2>&1 &
+  timer=$!
+  set +m
+}
 shell() {
   # A process group of its own, so that a signal reaches all that the scripts started in the foreground.
   set -m
@@ -90,6 +104,15 @@ else
     cd "$workdir" && shell "$room/only-run"
   fi
 fi
-marker "end=$code phase=$phase"
+[ -z "$timer" ] || kill -- "-$timer" 2>/dev/null
+for path in "${keep[@]}"; do
+  case $path in /*) ;; \~/*) path=$HOME/${path#\~/} ;; *) path=$workdir/$path ;; esac
+  if [ -e "$path" ]; then
+    cp -a -- "$path" "$outputs/" || printf 'trebuchet: %s could not be kept\n' "$path" >&2
+  else
+    printf 'trebuchet: %s is listed under outputs and is not there\n' "$path" >&2
+  fi
+done
+marker "end=$code phase=$phase${cut:+ cut=$cut}"
 rm -rf "$room"
 exit "$code"
