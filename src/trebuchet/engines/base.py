@@ -79,6 +79,25 @@ class Engine(Protocol):
         """The id of the unfinished sandbox of this name, or None where there is none."""
         ...
 
+    def find_ended_by_name(self, name: str) -> str | None:
+        """The id of the newest sandbox that had this name and has ended, as far as it is remembered.
+
+        A control plane may remember none at all (Modal's V1, that is GPU sandboxes): None is no evidence.
+        """
+        ...
+
+    def put_secret(self, name: str, values: Mapping[str, str]) -> None:
+        """Keep values under a name of the control plane, in place of what was there; for `SandboxSpec.secrets`."""
+        ...
+
+    def delete_secret(self, name: str) -> None:
+        """Forget a named secret. Nothing happens where there is none."""
+        ...
+
+    def dashboard_url(self, sandbox_id: str) -> str | None:
+        """Where a browser shows the sandbox; None where there is no such page. Makes no call."""
+        ...
+
     def tags(self, sandbox_id: str) -> dict[str, str]:
         """The tags of a sandbox.
 
