@@ -1,0 +1,104 @@
+"""A plan as a person reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from trebuchet.cli.console import printable
+from trebuchet.cli.render import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trebuchet.job import JobConfig
+    from trebuchet.plan.model import Plan
+    from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, Upload, VolumeMount
+
+_LABEL_WIDTH = 12
+
+
+def plan_text(plan: Plan, job: JobConfig) -> str:
+    """What would be asked of the control plane, and every note. Names of variables, never values."""
+    first = plan.candidates[0]
+    lines = [f"{printable(job.name or 'unnamed')}, read as {_DIALECTS[plan.dialect]}, for cloud {plan.cloud}", ""]
+    lines += [f"  {label:<{_LABEL_WIDTH}} {text}" for label, text in _rows(plan, job, first)]
+    if plan.notes:
+        lines += ["", "Notes"]
+        lines += [
+            f"  {click.style(note.field, bold=True)}: {printable(note.done)}, {printable(note.why)}" for note in plan.notes
+        ]
+    return "\n".join(lines)
+
+
+_DIALECTS = {"oumi": "Oumi's job file", "skypilot": "SkyPilot's task file"}
+
+
+def _rows(plan: Plan, job: JobConfig, spec: SandboxSpec) -> Iterator[tuple[str, str]]:
+    yield "image", _image(spec.image)
+    yield from _labelled("gpu", [_candidate(each) for each in plan.candidates])
+    yield "cpu", _cpu(spec)
+    yield "timeout", duration(spec.timeout_s)
+    if spec.workdir:
+        yield "starts in", spec.workdir
+    yield from _labelled("upload", [_upload(each) for each in spec.uploads])
+    yield from _labelled("volume", [_volume(each) for each in spec.volumes])
+    yield from _labelled("bucket", [_bucket(each) for each in spec.buckets])
+    yield from _labelled("env", [", ".join(sorted(spec.env))] if spec.env else [])
+    yield from _labelled("variables", [", ".join(sorted(spec.variables))] if spec.variables else [])
+    yield from _labelled("ports", [", ".join(map(str, spec.ports))] if spec.ports else [])
+    yield from _labelled("tags", [", ".join(f"{k}={v}" for k, v in sorted(spec.tags.items()))] if spec.tags else [])
+    yield "setup", _script(job.setup)
+    yield "run", _script(job.run)
+
+
+def _labelled(label: str, texts: list[str]) -> Iterator[tuple[str, str]]:
+    for index, text in enumerate(texts):
+        yield ("" if index else label), printable(text)
+
+
+def _image(image: ImageSpec) -> str:
+    if image.registry_ref:
+        parts = [image.registry_ref]
+    else:
+        parts = ["Debian slim" + (f", Python {image.python_version}" if image.python_version else "")]
+    if image.apt_packages:
+        parts.append("with " + ", ".join(image.apt_packages) + " (apt)")
+    if image.pip_packages:
+        parts.append("with " + ", ".join(image.pip_packages) + " (pip)")
+    if image.commands:
+        parts.append(f"and {len(image.commands)} commands of ours")
+    return ", ".join(parts)
+
+
+def _candidate(spec: SandboxSpec) -> str:
+    gpu = spec.gpu or "none"
+    return f"{gpu} in {', '.join(spec.regions)}" if spec.regions else gpu
+
+
+def _cpu(spec: SandboxSpec) -> str:
+    cores = "the control plane's default" if spec.cpu is None else f"{spec.cpu:g} physical cores"
+    memory = "its default of memory" if spec.memory_mib is None else f"{spec.memory_mib / 1024:g} GiB of memory"
+    return f"{cores}, {memory}"
+
+
+def _upload(upload: Upload) -> str:
+    return f"{upload.source} to {upload.target} ({upload.role.replace('_', ' ')})"
+
+
+def _volume(volume: VolumeMount) -> str:
+    name = volume.name or "one of its own, gone at its end"
+    inside = f"/{volume.sub_path}" if volume.sub_path else ""
+    return f"{name}{inside} at {volume.path}{' (read-only)' if volume.read_only else ''}"
+
+
+def _bucket(bucket: BucketMount) -> str:
+    return f"{bucket.store}://{bucket.bucket}/{bucket.prefix} at {bucket.path}{' (read-only)' if bucket.read_only else ''}"
+
+
+def _script(script: str | None) -> str:
+    lines = len((script or "").strip().splitlines())
+    if not lines:
+        return "none"
+    return "1 line" if lines == 1 else f"{lines} lines"

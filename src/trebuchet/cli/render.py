@@ -1,0 +1,166 @@
+"""Tables for people, JSON for programs, ids for pipes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from trebuchet.cli.console import printable, show
+from trebuchet.status import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from trebuchet.status import JobStatus
+
+Form = Literal["table", "json", "quiet"]
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+_COLOURS = {
+    JobState.PENDING: "yellow",
+    JobState.RUNNING: "blue",
+    JobState.SUCCEEDED: "green",
+    JobState.FAILED: "red",
+    JobState.CANCELLED: "magenta",
+}
+_NOTHING = "-"
+
+
+def json_option(function: Function) -> Function:
+    """Add `--json`; the function gets `form`."""
+    return click.option("--json", "form", flag_value="json", help="Print JSON.")(function)
+
+
+def form_options(function: Function) -> Function:
+    """Add `--json` and `-q`; the function gets `form`, None for a table."""
+    quiet = click.option("-q", "--quiet", "form", flag_value="quiet", help="Print ids only.")
+    return json_option(quiet(function))
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, for a person to read too."""
+    show(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def status_record(status: JobStatus) -> dict[str, Any]:
+    """A job's status with the field names of `JobStatus`, as JSON can hold it."""
+    return {
+        "name": status.name,
+        "id": status.id,
+        "cluster": status.cluster,
+        "status": status.status,
+        "state": status.state.value,
+        "done": status.done,
+        "metadata": status.metadata,
+        "key": status.key,
+        "reason": status.reason,
+        "exit_code": status.exit_code,
+        "phase": status.phase,
+        "attempt": status.attempt,
+        "cost_per_hour": status.cost_per_hour,
+        "submit_time": _iso(status.submit_time),
+        "start_at": _iso(status.start_at),
+        "end_at": _iso(status.end_at),
+    }
+
+
+def print_statuses(statuses: Sequence[JobStatus], form: Form | None, *, now: datetime) -> None:
+    """Print jobs in the form asked for; a table says nothing where there are none."""
+    if form == "json":
+        print_json([status_record(status) for status in statuses])
+    elif form == "quiet":
+        for status in statuses:
+            show(status.id)
+    elif statuses:
+        show(table(_STATUS_COLUMNS, [_status_row(status, now) for status in statuses]))
+
+
+_STATUS_COLUMNS = ("JOB", "NAME", "CLUSTER", "CLOUD", "STATE", "EXIT", "SUBMITTED", "TOOK", "WHY")
+
+
+def _status_row(status: JobStatus, now: datetime) -> tuple[str, ...]:
+    facts = metadata_of(status)
+    cluster = status.cluster if status.cluster != status.id else _NOTHING
+    return (
+        status.key or status.id,
+        printable(status.name),
+        printable(cluster),
+        str(facts.get("cloud", _NOTHING)),
+        coloured_state(status.state),
+        _NOTHING if status.exit_code is None else str(status.exit_code),
+        ago(status.submit_time, now),
+        took(status, now),
+        explanation(status),
+    )
+
+
+def metadata_of(status: JobStatus) -> dict[str, Any]:
+    """The facts in a status's metadata; none where it holds no JSON object."""
+    try:
+        facts = json.loads(status.metadata)
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def coloured_state(state: JobState) -> str:
+    return click.style(state.value, fg=_COLOURS[state])
+
+
+def explanation(status: JobStatus) -> str:
+    """What a person wants to know beyond the state, in a few words; empty where that says it all."""
+    facts = metadata_of(status)
+    if status.state is JobState.PENDING and facts.get("waiting_for"):
+        return f"waits for {facts['waiting_for']}"
+    if facts.get("last_seen_error"):
+        return f"last look-up failed: {facts['last_seen_error']}"
+    if status.state is JobState.FAILED and status.reason is not None:
+        return status.reason.replace("_", " ")
+    return ""
+
+
+def took(status: JobStatus, now: datetime) -> str:
+    """How long it has run, or ran; a dash where it never started."""
+    if status.start_at is None:
+        return _NOTHING
+    return duration(((status.end_at or now) - status.start_at).total_seconds())
+
+
+def ago(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return _NOTHING
+    return f"{duration((now - moment).total_seconds())} ago"
+
+
+def duration(seconds: float) -> str:
+    """A length of time, in its two largest units."""
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f}s"
+    whole = round(seconds)
+    for size, large, unit, small in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{large} {whole % size // unit:02}{small}"
+    return f"{whole}s"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns side by side. One that says nothing in any row is left out."""
+    kept = [index for index in range(len(columns)) if any(row[index] not in {"", _NOTHING} for row in rows)]
+    lines = [[line[index] for index in kept] for line in (columns, *rows)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(_padded, line, widths)).rstrip() for line in lines)
+
+
+def _width(cell: str) -> int:
+    return len(click.unstyle(cell))
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell + " " * (width - _width(cell))
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
