@@ -1,0 +1,84 @@
+"""Where a reader stands in a log that is asked for by ranges of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+CLOCK_SKEW = timedelta(seconds=60)
+"""How far the control plane's clock may be ahead of ours without an entry being missed."""
+
+KEPT_BY_SERVICE = timedelta(days=34)
+"""As far back as may be asked for, less a day for clocks that differ."""
+
+_LATE = timedelta(seconds=10)
+"""How long after its time an entry may still appear: the window's start comes no nearer to the present."""
+
+_FIRST_WIDTH = timedelta(seconds=2)
+_LEAST_WIDTH = timedelta(milliseconds=1)
+_FACTOR = 4
+_FEW_BYTES = 1 << 20
+
+
+class Cursor:
+    """The last entry given: entries have no id, so it is a timestamp and the count of entries at it."""
+
+    def __init__(self) -> None:
+        self.last: datetime | None = None
+        self.given = 0
+        self._met = 0
+
+    def begin(self) -> None:
+        """Start over with an answer that may repeat what earlier ones brought."""
+        self._met = 0
+
+    def accepts(self, timestamp: datetime) -> bool:
+        """Whether the next entry of the answer is new; if so it counts as given."""
+        if self.last is not None and timestamp < self.last:
+            return False
+        if timestamp == self.last:
+            self._met += 1
+            if self._met <= self.given:
+                return False
+            self.given = self._met
+            return True
+        self.last = timestamp
+        self.given = self._met = 1
+        return True
+
+
+@dataclass
+class Window:
+    """The range of time to ask for next. It grows while little comes and shrinks when much does.
+
+    The SDK loads a range as a whole before it gives it out; the width bounds the memory.
+    """
+
+    start: datetime
+    width: timedelta = field(default=_FIRST_WIDTH)
+
+    def until(self, now: datetime) -> datetime:
+        return min(self.start + self.width, now + CLOCK_SKEW)
+
+    def passed(self, now: datetime, last: datetime | None, size: int) -> None:
+        """The whole window was read and held `size` bytes; `last` is the newest entry known."""
+        until = self.until(now)
+        if until < now - _LATE:
+            self.start = until
+        elif last is not None:
+            self.start = max(self.start, last)
+        if size < _FEW_BYTES:
+            self.width = min(self.width * _FACTOR, KEPT_BY_SERVICE)
+
+    def cut(self, last: datetime | None) -> None:
+        """Only the part up to `last` was read, because more came than should be held at once."""
+        if last is not None:
+            self.start = max(self.start, last)
+        self.shrink()
+
+    def shrink(self) -> bool:
+        """Make it narrower; False where it is as narrow as it can be."""
+        if self.width <= _LEAST_WIDTH:
+            return False
+        self.width = max(self.width / _FACTOR, _LEAST_WIDTH)
+        return True

@@ -1,0 +1,249 @@
+"""The engine over the SDK. Modal and the local engine are this, with another way to come by a connection."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from trebuchet.engines.modal.access import ModalAccess
+from trebuchet.engines.modal.errors import translated
+from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    import modal
+
+    from trebuchet.engines.base import Identity, Observation
+    from trebuchet.engines.modal.access import Access, Credentials
+    from trebuchet.engines.modal.connection import Connection
+    from trebuchet.sandbox import SandboxSpec
+    from trebuchet.settings import Settings
+    from trebuchet.status import LogEntry, LogSource
+
+_Answer = TypeVar("_Answer")
+_ID_PREFIX = "sb-"
+
+
+class SdkEngine:
+    """Implements `engines.base.Engine`, where the methods are described. Safe to use from many threads.
+
+    The SDK is imported at the first call, not before.
+    """
+
+    def __init__(self, settings: Settings, access: Access) -> None:
+        self.cloud = access.cloud
+        self._settings = settings
+        self._access = access
+        self._connection: Connection | None = None
+        self._scheduled: set[str] = set()
+        self._lock = threading.RLock()
+
+    def identity(self) -> Identity:
+        if known := self._access.identity():
+            return known
+        from trebuchet.engines.modal.identity import identify  # noqa: PLC0415 - imports the SDK
+
+        memory = self._settings.home / "identities.json"
+        return self._ask(lambda connection: identify(connection, memory))
+
+    def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
+        from trebuchet.engines.modal.request import create  # noqa: PLC0415 - imports the SDK
+
+        connection = self._connect(self._access.current())
+        with translated():
+            connection.require_answer()
+            warm = connection.remembers
+            try:
+                sandbox_id = create(connection, spec, on_build_output)
+            except Exception as error:
+                if not (warm and _says_not_found(error)):
+                    raise
+                # Something that was found earlier is gone. Nothing was created, so asking anew is safe.
+                connection.forget()
+                sandbox_id = create(connection, spec, on_build_output)
+            connection.answered()
+        if spec.gpu is not None:
+            self._scheduled.add(sandbox_id)
+        return sandbox_id
+
+    def find(self, tags: Mapping[str, str]) -> list[str]:
+        if self._access.known() is None:
+            return []
+        return self._ask(lambda connection: self._list(connection, dict(tags)))
+
+    def _list(self, connection: Connection, tags: dict[str, str]) -> list[str]:
+        import modal  # noqa: PLC0415 - heavy
+
+        app = connection.find_app()
+        if app is None:
+            return []
+        listed = modal.Sandbox.list(app_id=app.app_id, tags=tags, client=connection.client)
+        return [sandbox.object_id for sandbox in listed]
+
+    def find_by_name(self, name: str) -> str | None:
+        if self._access.known() is None:
+            return None
+        try:
+            return self._ask(lambda connection: self._named(connection, name).object_id)
+        except NotFoundError:
+            return None
+
+    def _named(self, connection: Connection, name: str) -> modal.Sandbox:
+        import modal  # noqa: PLC0415 - heavy
+
+        return modal.Sandbox.from_name(
+            self._settings.app_name, name, environment_name=connection.environment, client=connection.client
+        )
+
+    def find_ended_by_name(self, name: str) -> str | None:
+        if self._access.known() is None:
+            return None
+        try:
+            return self._ask(lambda connection: self._ended(connection, name))
+        except NotFoundError:
+            return None
+
+    def _ended(self, connection: Connection, name: str) -> str | None:
+        import modal  # noqa: PLC0415 - heavy
+
+        newest = modal.Sandbox.from_name(
+            self._settings.app_name,
+            name,
+            environment_name=connection.environment,
+            include_terminated=True,
+            client=connection.client,
+        )
+        return None if newest.poll() is None else newest.object_id
+
+    def dashboard_url(self, sandbox_id: str) -> str | None:
+        return self._access.dashboard_url(sandbox_id)
+
+    def tags(self, sandbox_id: str) -> dict[str, str]:
+        return self._ask_about(sandbox_id, lambda sandbox: sandbox.get_tags())
+
+    def poll(self, sandbox_id: str) -> Observation:
+        from trebuchet.engines.modal.observe import observe  # noqa: PLC0415 - imports the SDK
+        from trebuchet.status import JobState  # noqa: PLC0415 - beside its only use
+
+        scheduled = sandbox_id in self._scheduled
+        seen = self._ask_about(sandbox_id, lambda sandbox: observe(sandbox, scheduled=scheduled))
+        if seen.state is JobState.RUNNING:
+            self._scheduled.add(sandbox_id)
+        elif seen.state.is_final:
+            self._scheduled.discard(sandbox_id)
+        return seen
+
+    def terminate(self, sandbox_id: str) -> None:
+        self._ask_about(sandbox_id, _end)
+
+    def handle(self, sandbox_id: str) -> modal.Sandbox:
+        return self._ask_about(sandbox_id, lambda sandbox: sandbox)
+
+    def logs(
+        self,
+        sandbox_id: str,
+        *,
+        follow: bool = False,
+        since: datetime | None = None,
+        tail: int | None = None,
+        source: LogSource | None = None,
+    ) -> Iterator[LogEntry]:
+        from trebuchet.engines.modal.logs import LogReader  # noqa: PLC0415 - imports the SDK
+
+        self.handle(sandbox_id)  # an unknown id is told here, not at the first entry
+        reader = LogReader(lambda: self.handle(sandbox_id), self._access.pace, source=source, since=since)
+        return reader.follow(tail) if follow else reader.read(tail)
+
+    def exec(self, sandbox_id: str, argv: Sequence[str]) -> int:
+        from trebuchet.engines.modal.attach import attach  # noqa: PLC0415 - imports the SDK
+
+        sandbox = self.handle(sandbox_id)
+        with translated():
+            return attach(sandbox, argv)
+
+    def put_secret(self, name: str, values: Mapping[str, str]) -> None:
+        from trebuchet.engines.modal.secrets import put_secret  # noqa: PLC0415 - imports the SDK
+
+        connection = self._connect(self._access.current())
+        with translated():
+            put_secret(connection, name, dict(values))
+
+    def delete_secret(self, name: str) -> None:
+        from trebuchet.engines.modal.secrets import delete_secret  # noqa: PLC0415 - imports the SDK
+
+        if self._access.known() is not None:
+            self._ask(lambda connection: delete_secret(connection, name))
+
+    def close(self) -> None:
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _ask_about(self, sandbox_id: str, question: Callable[[modal.Sandbox], _Answer]) -> _Answer:
+        """Look the sandbox up and ask it something.
+
+        Raises:
+            JobNotFoundError: The control plane does not know it, or it is no sandbox's id at all.
+        """
+        import modal  # noqa: PLC0415 - heavy
+
+        if not sandbox_id.startswith(_ID_PREFIX) or self._access.known() is None:
+            raise JobNotFoundError(f"The control plane knows no sandbox {sandbox_id}.")
+
+        def ask(connection: Connection) -> _Answer:
+            with translated(sandbox_id=sandbox_id):
+                return question(modal.Sandbox.from_id(sandbox_id, client=connection.client))
+
+        return self._ask(ask)
+
+    def _ask(self, question: Callable[[Connection], _Answer]) -> _Answer:
+        """Ask something that changes nothing if it is asked twice."""
+        try:
+            return self._ask_once(question)
+        except ClusterUnreachableError:
+            if not self._access.renewable:
+                raise
+        return self._ask_once(question)
+
+    def _ask_once(self, question: Callable[[Connection], _Answer]) -> _Answer:
+        connection = self._connect(self._access.current())
+        with translated():
+            connection.require_answer()
+            answer = question(connection)
+        connection.answered()
+        return answer
+
+    def _connect(self, credentials: Credentials) -> Connection:
+        """The connection for these credentials: the one at hand, or a new one where they have changed."""
+        from trebuchet.engines.modal.connection import Connection  # noqa: PLC0415 - imports the SDK
+
+        with self._lock:
+            before = self._connection
+            if before is None or before.credentials != credentials:
+                with translated():
+                    self._connection = Connection(credentials, self._settings.app_name)
+                    if before is not None:
+                        before.close()
+            assert self._connection is not None  # noqa: S101 - set just above; for the type checker
+            return self._connection
+
+
+def _end(sandbox: modal.Sandbox) -> None:
+    if sandbox.returncode is None:
+        sandbox.terminate()
+
+
+def _says_not_found(error: Exception) -> bool:
+    from modal.exception import NotFoundError as SdkNotFoundError  # noqa: PLC0415 - heavy
+
+    return isinstance(error, SdkNotFoundError)
+
+
+class ModalEngine(SdkEngine):
+    """Modal itself, by the token of its own configuration."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, ModalAccess(settings))

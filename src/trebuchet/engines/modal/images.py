@@ -1,0 +1,172 @@
+"""Images: built once a process for each description, and handed out hydrated, so that they cost no more calls."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import modal
+from modal.exception import Error as SdkError
+from modal.exception import ImageBuildError as SdkImageBuildError
+from modal.output import OutputManager
+
+from trebuchet import uploads
+from trebuchet.errors import ImageBuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from trebuchet.engines.modal.connection import Connection
+    from trebuchet.sandbox import ImageSpec, Upload
+
+_FILES_KEPT = 32
+"""How many combinations of image and local files are remembered."""
+
+_LOG_TAIL = 64 * 1024
+"""How many characters of a failed build's output travel with the error."""
+
+# The SDK has one output manager a process: two builds at once would mix their lines.
+_BUILDING = threading.RLock()
+
+
+class ImageShelf:
+    """The images that one connection has built."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.RLock()
+        self._built: dict[tuple[object, ...], modal.Image] = {}
+        self._with_files: OrderedDict[tuple[object, ...], modal.Image] = OrderedDict()
+
+    def get(
+        self, spec: ImageSpec, files: Sequence[Upload], on_output: Callable[[str], None] | None
+    ) -> modal.Image:
+        """The image with the local files laid over it.
+
+        Raises:
+            ImageBuildError: With what the build printed.
+            UsageError: A local file is missing or cannot be read.
+        """
+        with self._lock:
+            base = self._base(spec, on_output)
+            if not files:
+                return base
+            manifests = [uploads.scan(upload) for upload in files]
+            key = (
+                base.object_id,
+                *((file.target, seen.fingerprint()) for file, seen in zip(files, manifests, strict=True)),
+            )
+            if key not in self._with_files:
+                self._with_files[key] = self._lay_files(base, files, manifests)
+            self._with_files.move_to_end(key)
+            while len(self._with_files) > _FILES_KEPT:
+                self._with_files.popitem(last=False)
+            return self._with_files[key]
+
+    def _base(self, spec: ImageSpec, on_output: Callable[[str], None] | None) -> modal.Image:
+        key = _key(spec)
+        if key not in self._built:
+            image = self._describe(spec)
+            self._build(image, on_output)
+            self._built[key] = image
+        return self._built[key]
+
+    def _describe(self, spec: ImageSpec) -> modal.Image:
+        if spec.registry_ref is None:
+            image = modal.Image.debian_slim(spec.python_version)
+        else:
+            secret = self._connection.secret(spec.registry_secret) if spec.registry_secret else None
+            # Its own entry point would take our command for its arguments.
+            image = _from_registry(spec.registry_ref, secret).entrypoint([])
+        image = image.apt_install(*spec.apt_packages).uv_pip_install(*spec.pip_packages)
+        for command in spec.commands:
+            image = image.run_commands(command)
+        return image.env(dict(spec.variables)) if spec.variables else image
+
+    def _build(self, image: modal.Image, on_output: Callable[[str], None] | None) -> None:
+        heard: list[str] = []
+
+        def hear(text: str) -> None:
+            heard.append(text)
+            if on_output is not None:
+                on_output(text)
+
+        try:
+            with _build_output(hear):
+                image.build(self._connection.need_app())
+        except SdkImageBuildError as error:
+            log = "".join(heard) or _kept_log(image)
+            raise ImageBuildError(
+                str(error),
+                build_log=log[-_LOG_TAIL:],
+                hint="Its output is above; the image and its packages are listed by `trebuchet plan`.",
+            ) from error
+
+    def _lay_files(
+        self, base: modal.Image, files: Sequence[Upload], manifests: Sequence[uploads.Manifest]
+    ) -> modal.Image:
+        # By its id the base costs one call; by its description it costs one for each of its layers.
+        image = modal.Image.from_id(base.object_id, client=self._connection.client)
+        for file, manifest in zip(files, manifests, strict=True):
+            if manifest.source.is_dir():
+                if manifest.count:  # the SDK logs a warning for an empty one, and the work dir exists anyway
+                    image = image.add_local_dir(file.source, file.target, ignore=manifest.ignores)
+            else:
+                image = image.add_local_file(file.source, file.target)
+        return image.build(self._connection.need_app())
+
+
+def _from_registry(ref: str, secret: modal.Secret | None) -> modal.Image:
+    return modal.Image.from_registry(ref, secret=secret)  # pyright: ignore[reportUnknownMemberType] - its kwargs
+
+
+def _key(spec: ImageSpec) -> tuple[object, ...]:
+    return (
+        spec.registry_ref,
+        spec.registry_secret,
+        spec.apt_packages,
+        spec.pip_packages,
+        spec.commands,
+        tuple(sorted(spec.variables.items())),
+        spec.python_version,
+    )
+
+
+class _Listener:
+    """Stands before the SDK's output manager and overhears what builds print."""
+
+    def __init__(self, manager: OutputManager, hear: Callable[[str], None]) -> None:
+        self._manager = manager
+        self._hear = hear
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
+
+    async def put_streaming_log(self, log: Any, prefix: str = "") -> None:
+        self._hear(log.data)
+        await self._manager.put_streaming_log(log, prefix)
+
+
+@contextlib.contextmanager
+def _build_output(hear: Callable[[str], None]) -> Generator[None]:
+    """Overhear builds while the block runs; silently nothing where the SDK no longer offers the place."""
+    install = getattr(OutputManager, "_set", None)
+    if install is None:
+        yield
+        return
+    with _BUILDING:
+        before = OutputManager.get()
+        install(_Listener(before, hear))
+        try:
+            yield
+        finally:
+            install(before)
+
+
+def _kept_log(image: modal.Image) -> str:
+    """What the control plane kept of a build that had failed before we came; empty where it does not tell."""
+    with contextlib.suppress(SdkError):
+        return "".join(entry.message for entry in image.logs.fetch())
+    return ""

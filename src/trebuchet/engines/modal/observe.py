@@ -1,0 +1,98 @@
+"""What a sandbox does, told as exactly as the SDK lets one tell it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from modal.exception import (
+    ExecutionError,
+    LogsFetchError,
+    SandboxTerminatedError,
+    SandboxTimeoutError,
+)
+
+from trebuchet.engines.base import Observation
+from trebuchet.status import JobState, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import modal
+
+_TIMED_OUT = 124
+_ENDED_BY_REQUEST = 137
+
+_BEYOND_THE_LIMIT = timedelta(days=36)
+"""More than logs can be asked for: refused by the SDK itself, once it knows where the logs are."""
+
+_FINER: dict[str, tuple[JobState, Reason]] = {
+    "INIT_FAILURE": (JobState.FAILED, Reason.LAUNCH_FAILED),
+    "INTERNAL_FAILURE": (JobState.FAILED, Reason.EVICTED),
+    "IDLE_TIMEOUT": (JobState.FAILED, Reason.IDLE),
+    "MEMORY_MANAGER_EVICTION": (JobState.FAILED, Reason.EVICTED),
+    "MEMORY_THRASHING_EVICTION": (JobState.FAILED, Reason.OUT_OF_MEMORY),
+    "KERNEL_OOM_KILL": (JobState.FAILED, Reason.OUT_OF_MEMORY),
+}
+
+
+def observe(sandbox: modal.Sandbox, *, scheduled: bool) -> Observation:
+    """Tell the state of a sandbox that was looked up just now.
+
+    Args:
+        sandbox: Fresh from `from_id`, which brings the result.
+        scheduled: Whether it is known to have left the queue.
+    """
+    sandbox_id = sandbox.object_id
+    code = sandbox.returncode
+    if code is not None:
+        state, reason, exit_code = _ending(sandbox, code)
+        return Observation(id=sandbox_id, state=state, reason=reason, exit_code=exit_code)
+    if scheduled or is_scheduled(sandbox):
+        return Observation(id=sandbox_id, state=JobState.RUNNING)
+    return Observation(id=sandbox_id, state=JobState.PENDING, waiting_for="a GPU")
+
+
+def is_scheduled(sandbox: modal.Sandbox) -> bool:
+    """Whether it has left the queue, by one call.
+
+    The SDK tells only in passing: before it reads logs it looks up the task they belong to, and a queued
+    sandbox has none. The range asked for is too long on purpose, so that the look-up is all that happens.
+    """
+    since = datetime.now(UTC) - _BEYOND_THE_LIMIT
+    try:
+        for _ in cast("Iterable[Any]", sandbox.logs.fetch(since=since)):
+            return True
+    except LogsFetchError:
+        return True
+    except ExecutionError:
+        return False
+    return True
+
+
+def _ending(sandbox: modal.Sandbox, code: int) -> tuple[JobState, Reason, int | None]:
+    """State, reason and exit code of a finished sandbox.
+
+    124 and 137 are what the SDK shows for a time-out and a termination, but a program may exit with them
+    itself; waiting for a finished sandbox raises in the first case and not in the second.
+    """
+    if code in {_TIMED_OUT, _ENDED_BY_REQUEST}:
+        try:
+            sandbox.wait()
+        except SandboxTimeoutError:
+            return JobState.FAILED, Reason.TIMEOUT, code
+        except SandboxTerminatedError:
+            return JobState.CANCELLED, Reason.CANCELLED, code
+    if finer := _FINER.get(_private_status(sandbox)):
+        return *finer, code or None
+    return (JobState.SUCCEEDED if code == 0 else JobState.FAILED), Reason.EXIT, code
+
+
+def _private_status(sandbox: modal.Sandbox) -> str:
+    """The result's own status by name, from inside the SDK's object; empty where it is not found there."""
+    for inner in vars(sandbox).values():
+        result: Any = getattr(getattr(inner, "_impl", None), "result", None)
+        names: Any = getattr(result, "GenericStatus", None)
+        if result is not None and names is not None:
+            return str(names.Name(result.status)).removeprefix("GENERIC_STATUS_")
+    return ""

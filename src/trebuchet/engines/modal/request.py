@@ -1,0 +1,41 @@
+"""One call that makes a sandbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import modal
+
+from trebuchet.engines.modal.mounts import mounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trebuchet.engines.modal.connection import Connection
+    from trebuchet.sandbox import SandboxSpec
+
+
+def create(connection: Connection, spec: SandboxSpec, on_build_output: Callable[[str], None] | None) -> str:
+    """Create the sandbox; name and tags travel in the same call, so that it can be found whatever comes next.
+
+    The SDK drops a cpu or memory of the wrong type without a word, hence the conversions.
+    """
+    sandbox = modal.Sandbox.create(
+        *spec.argv,
+        app=connection.need_app(),
+        name=spec.name,
+        tags=dict(spec.tags),
+        image=connection.images.get(spec.image, spec.uploads, on_build_output),
+        env=dict(spec.env),
+        secrets=[connection.secret(name) for name in spec.secrets],
+        timeout=int(spec.timeout_s),
+        workdir=spec.workdir,
+        gpu=spec.gpu,
+        region=list(spec.regions) or None,
+        cpu=None if spec.cpu is None else float(spec.cpu),
+        memory=None if spec.memory_mib is None else int(spec.memory_mib),
+        volumes=mounts(connection, spec),  # pyright: ignore[reportArgumentType] - a dict's keys are invariant
+        encrypted_ports=list(spec.ports),
+        client=connection.client,
+    )
+    return sandbox.object_id

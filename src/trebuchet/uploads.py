@@ -1,0 +1,224 @@
+"""What of a local folder would travel to a sandbox: counted before anything is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trebuchet.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pathspec import GitIgnoreSpec
+
+    from trebuchet.sandbox import Upload
+
+IGNORE_FILES = (".gitignore", ".skyignore", ".trebuchetignore")
+"""Read in this order in every folder; a later pattern beats an earlier one, `!pattern` brings back."""
+
+ALWAYS_IGNORED = (".git", ".venv", "__pycache__", "node_modules")
+"""Left out of a work dir unless an ignore file brings them back (`!node_modules`)."""
+
+_SMALL_FILE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file that would be sent.
+
+    Attributes:
+        path: Relative to the scanned folder, with `/`; the bare name where a single file was scanned.
+        size: Bytes.
+        mtime_ns: Nanoseconds since the epoch.
+        mode: Permission bits; the sandbox gets the same.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something no ignore rule names, and that is not sent all the same.
+
+    Attributes:
+        path: Relative to the scanned folder.
+        why: A clause for people.
+    """
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The files of one upload.
+
+    Attributes:
+        source: The local file or folder.
+        files: By relative path.
+        left_out: What does not arrive as it is here, ignored files aside.
+    """
+
+    source: Path
+    files: Mapping[str, LocalFile]
+    left_out: tuple[LeftOut, ...] = field(default=())
+
+    @property
+    def count(self) -> int:
+        return len(self.files)
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.size for file in self.files.values())
+
+    def largest(self, number: int = 5) -> list[LocalFile]:
+        """The biggest files, biggest first."""
+        return sorted(self.files.values(), key=lambda file: (-file.size, file.path))[:number]
+
+    def ignores(self, path: Path) -> bool:
+        """Whether a path relative to the folder stays here."""
+        return path.as_posix() not in self.files
+
+    def fingerprint(self) -> str:
+        """Equal for two scans if no file changed in between, by size, mode and time (a small one by content)."""
+        digest = hashlib.blake2b(digest_size=16)
+        for file in sorted(self.files.values(), key=lambda file: file.path):
+            stamp = self._stamp(file)
+            digest.update(f"{len(file.path)}:{file.path}:{file.size}:{file.mode}:{stamp}\0".encode())
+        return digest.hexdigest()
+
+    def _stamp(self, file: LocalFile) -> str:
+        # A single small file is often a script just written anew with the same content.
+        if self.source.is_dir() or file.size > _SMALL_FILE:
+            return str(file.mtime_ns)
+        return hashlib.blake2b(self.source.read_bytes(), digest_size=16).hexdigest()
+
+
+def scan(upload: Upload) -> Manifest:
+    """List what an upload would send.
+
+    Raises:
+        UsageError: The source is missing, cannot be read, or is neither a file nor a folder.
+    """
+    source = upload.source
+    try:
+        status = source.stat()
+    except FileNotFoundError:
+        raise UsageError(f"{source} does not exist.", hint=_missing_hint(upload)) from None
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error.strerror}.") from error
+    if stat.S_ISREG(status.st_mode):
+        _require_readable(source)
+        return Manifest(source=source, files={source.name: _local_file(source.name, status)})
+    if not stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"{source} is neither a file nor a folder.")
+    walk = _Walk(source, _default_rules() if upload.role == "workdir" else ())
+    return Manifest(source=source, files=walk.files, left_out=tuple(walk.left_out))
+
+
+def _missing_hint(upload: Upload) -> str:
+    if upload.role == "workdir":
+        return "The work dir is given relative to where the command runs; check its spelling."
+    return f"It was to become {upload.target} in the sandbox; create it, or remove the mount."
+
+
+def _local_file(path: str, status: os.stat_result) -> LocalFile:
+    return LocalFile(path, status.st_size, status.st_mtime_ns, stat.S_IMODE(status.st_mode))
+
+
+def _require_readable(path: Path) -> None:
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{path} cannot be read.", hint="Check its permissions, or ignore it.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """Patterns, and the folder (relative, "" for the top) whose contents they speak about."""
+
+    folder: str
+    patterns: GitIgnoreSpec
+
+    def verdict(self, path: str) -> bool | None:
+        inner = path.removeprefix(self.folder + "/") if self.folder else path
+        return self.patterns.check_file(inner).include
+
+
+def _default_rules() -> tuple[_Rules, ...]:
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - only a work dir needs it
+
+    return (_Rules("", GitIgnoreSpec.from_lines(ALWAYS_IGNORED)),)
+
+
+class _Walk:
+    """One pass over a folder. With rules it obeys ignore files; without, it takes everything."""
+
+    def __init__(self, top: Path, rules: tuple[_Rules, ...]) -> None:
+        self.files: dict[str, LocalFile] = {}
+        self.left_out: list[LeftOut] = []
+        self._top = top
+        self._visit(top, "", rules)
+
+    def _visit(self, folder: Path, relative: str, rules: tuple[_Rules, ...]) -> None:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise UsageError(f"{folder} cannot be read: {error.strerror}.") from error
+        if rules:
+            rules = (*rules, *_own_rules(folder, relative))
+        if not entries and relative:
+            self.left_out.append(LeftOut(relative, "an empty folder is not sent"))
+        for entry in entries:
+            path = f"{relative}/{entry.name}" if relative else entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if _ignored(path + "/" if is_folder else path, rules):
+                continue
+            if is_folder:
+                self._visit(Path(entry.path), path, rules)
+            else:
+                self._take(entry, path)
+
+    def _take(self, entry: os.DirEntry[str], path: str) -> None:
+        if why := _unfit(entry):
+            self.left_out.append(LeftOut(path, why))
+            return
+        _require_readable(Path(entry.path))
+        self.files[path] = _local_file(path, entry.stat())
+
+
+def _own_rules(folder: Path, relative: str) -> Iterator[_Rules]:
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - only a work dir needs it
+
+    for name in IGNORE_FILES:
+        file = folder / name
+        if file.is_file():
+            lines = file.read_text("utf-8", errors="replace").splitlines()
+            yield _Rules(relative, GitIgnoreSpec.from_lines(lines))
+
+
+def _ignored(path: str, rules: tuple[_Rules, ...]) -> bool:
+    for rule in reversed(rules):
+        verdict = rule.verdict(path)
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _unfit(entry: os.DirEntry[str]) -> str | None:
+    """Why the SDK cannot send this entry, or None where it can."""
+    try:
+        entry.name.encode()
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    if entry.is_file():
+        return None
+    if not entry.is_symlink():
+        return "neither a file nor a folder"
+    return "a link to a folder is not followed" if entry.is_dir() else "a link that leads nowhere"
