@@ -88,7 +88,7 @@ class Manifest:
         return path.as_posix() not in self.files
 
     def fingerprint(self) -> str:
-        """Equal for two scans if no file changed in between, by size, mode and time (a small one by content)."""
+        """Equal for two scans if no file changed in between: by size, mode and time (or by content)."""
         digest = hashlib.blake2b(digest_size=16)
         for file in sorted(self.files.values(), key=lambda file: file.path):
             stamp = self._stamp(file)

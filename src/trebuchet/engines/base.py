@@ -87,7 +87,7 @@ class Engine(Protocol):
         ...
 
     def put_secret(self, name: str, values: Mapping[str, str]) -> None:
-        """Keep values under a name of the control plane, in place of what was there; for `SandboxSpec.secrets`."""
+        """Keep values under a name, in place of what was there; for `SandboxSpec.secrets`."""
         ...
 
     def delete_secret(self, name: str) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from trebuchet.emulator import daemon, machine
+from trebuchet.emulator.errors import EmulatorError
 from trebuchet.engines.base import Identity
 from trebuchet.engines.modal.access import Credentials, Pace
 from trebuchet.engines.modal.engine import SdkEngine
+from trebuchet.errors import LocalEngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
+    from pathlib import Path
 
     from trebuchet.settings import Settings
 
@@ -29,16 +34,14 @@ class LocalAccess:
         self._state = settings.home / "local"
 
     def current(self) -> Credentials:
-        from trebuchet.emulator import daemon  # noqa: PLC0415 - heavy
-
-        endpoint = daemon.ensure(self._state)
-        return Credentials(endpoint.url, endpoint.token_id, endpoint.token_secret, ENVIRONMENT)
+        with _told_as_ours():
+            return _credentials(daemon.ensure(self._state))
 
     def known(self) -> Credentials | None:
-        return self.current() if self._has_state() else None
-
-    def _has_state(self) -> bool:
-        return self._state.is_dir() and any(self._state.iterdir())
+        if endpoint := daemon.running(self._state):
+            return _credentials(endpoint)
+        was_used = self._state.is_dir() and any(self._state.iterdir())
+        return self.current() if was_used else None
 
     def identity(self) -> Identity:
         # The port changes from daemon to daemon; what they know lies in the folder.
@@ -48,6 +51,10 @@ class LocalAccess:
         del sandbox_id
 
 
+def _credentials(endpoint: daemon.Endpoint) -> Credentials:
+    return Credentials(endpoint.url, endpoint.token_id, endpoint.token_secret, ENVIRONMENT)
+
+
 class LocalEngine(SdkEngine):
     """Sandboxes on this machine."""
 
@@ -55,7 +62,63 @@ class LocalEngine(SdkEngine):
         super().__init__(settings, LocalAccess(settings))
 
     def machine(self) -> Mapping[str, int]:
-        """The machine's GPUs: how many of each name."""
-        from trebuchet.emulator import machine  # noqa: PLC0415 - asks the driver
+        """The machine's GPUs: how many of each name.
 
-        return machine.gpus()
+        Raises:
+            LocalEngineError: What was declared about them cannot be read.
+        """
+        with _told_as_ours():
+            return machine.gpus()
+
+
+class LocalDaemon:
+    """The daemon itself, for those who look after it rather than run jobs on it.
+
+    Attributes:
+        state: Where all of the engine's state is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.state = settings.home / "local"
+
+    def running(self) -> tuple[int, str] | None:
+        """Its process and its address; None where none runs. Starts nothing."""
+        endpoint = daemon.running(self.state)
+        return None if endpoint is None else (endpoint.pid, endpoint.url)
+
+    def stop(self) -> bool:
+        """End it; sandboxes run on. Whether there was one.
+
+        Raises:
+            LocalEngineError: It does not go.
+        """
+        with _told_as_ours():
+            return daemon.stop(self.state)
+
+    def log_path(self) -> Path:
+        """Its own log, which may not exist yet."""
+        return daemon.log_path(self.state)
+
+    def variables(self) -> dict[str, str]:
+        """What points any program that uses the SDK at it, the token included; starts it where none runs.
+
+        Raises:
+            LocalEngineError: It cannot be started.
+        """
+        with _told_as_ours():
+            endpoint = daemon.ensure(self.state)
+        return {
+            "MODAL_SERVER_URL": endpoint.url,
+            "MODAL_TOKEN_ID": endpoint.token_id,
+            "MODAL_TOKEN_SECRET": endpoint.token_secret,
+            "MODAL_ENVIRONMENT": ENVIRONMENT,
+        }
+
+
+@contextmanager
+def _told_as_ours() -> Generator[None]:
+    """The engine's own error, which knows nothing of Trebuchet, as one of ours."""
+    try:
+        yield
+    except EmulatorError as error:
+        raise LocalEngineError(error.message, hint=error.hint or None) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,7 +52,7 @@ def _table() -> tuple[_Row, ...]:
         _Row((sdk.Error,), ControlPlaneError),
         # A file of the caller's that went away or is locked is no fault of the network.
         _Row((FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError), UsageError),
-        _Row((OSError, asyncio.TimeoutError), ClusterUnreachableError, _WAIT_HINT),
+        _Row((OSError,), ClusterUnreachableError, _WAIT_HINT),
     )
 
 

@@ -1,4 +1,4 @@
-"""Whose view of Modal a token gives: asked once, then remembered on disk, so that a status costs no more calls."""
+"""Whose view of Modal a token gives: asked once, then remembered on disk: a status makes no call for it."""
 
 from __future__ import annotations
 

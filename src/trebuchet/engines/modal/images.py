@@ -1,4 +1,4 @@
-"""Images: built once a process for each description, and handed out hydrated, so that they cost no more calls."""
+"""Images: built once a process for each description, and handed out hydrated: they cost no more calls."""
 
 from __future__ import annotations
 

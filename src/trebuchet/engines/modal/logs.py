@@ -157,7 +157,7 @@ class LogReader:
     def _persistently(
         self, attempt: Callable[[], Generator[LogEntry, None, _Result]]
     ) -> Generator[LogEntry, None, _Result]:
-        """Try again, with growing pauses, while the failure may pass; the cursor keeps entries from repeating."""
+        """Try again, with growing pauses, while the failure may pass; the cursor keeps entries unique."""
         delay = _FIRST_DELAY_S
         deadline: float | None = None
         while True:
