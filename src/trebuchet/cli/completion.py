@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @click.command(
     cls=Verb,
     examples=[
-        ('completion bash >> ~/.bashrc', "for good, in bash"),
-        ('completion fish > ~/.config/fish/completions/trebuchet.fish', "in fish"),
+        ("completion bash >> ~/.bashrc", "for good, in bash"),
+        ("completion fish > ~/.config/fish/completions/trebuchet.fish", "in fish"),
     ],
 )
 @session_options
@@ -39,7 +39,19 @@ def known_jobs(_ctx: click.Context, _parameter: click.Parameter, incomplete: str
 
     from trebuchet.cli.session import Session  # noqa: PLC0415 - while completing alone
 
-    jobs = Session().launcher.jobs(refresh=False)
+    jobs = Session().launcher.jobs()
     return [
-        CompletionItem(job.key, help=f"{job.name} {job.state.value}") for job in jobs if job.key.startswith(incomplete)
+        CompletionItem(job.key, help=f"{job.name} {job.state.value}")
+        for job in jobs
+        if job.key.startswith(incomplete)
     ]
+
+
+def known_clusters(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Clusters that the ledger knows and whose name begins like this; asks no control plane."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - while completing alone
+
+    from trebuchet.cli.session import Session  # noqa: PLC0415 - while completing alone
+
+    clusters = {job.cluster for job in Session().launcher.jobs() if job.cluster != job.id}
+    return [CompletionItem(name) for name in sorted(clusters) if name.startswith(incomplete)]

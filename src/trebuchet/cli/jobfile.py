@@ -24,19 +24,17 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-class Duration(click.ParamType):
-    """A length of time on the command line: seconds, or a number with a unit."""
+def length_of_time(text: str) -> int:
+    """A length of time on the command line, in seconds: a number, with or without a unit.
 
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        match = _DURATION.fullmatch(str(value).strip())
-        seconds = float(match[1]) * _SECONDS[match[2]] if match else 0
-        if seconds < 1:
-            self.fail(f"{value!r} is not a length of time of a second or more, like 90, 30m or 2h.", param, ctx)
-        return round(seconds)
+    Raises:
+        BadParameter: It is none, or shorter than a second.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0
+    if seconds < 1:
+        raise click.BadParameter(f"{text!r} is not a length of time of a second or more, like 90, 30m or 2h.")
+    return round(seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +69,17 @@ def job_options(function: Function) -> Function:
             click.option("--cloud", metavar="CLOUD", help="Where to run: modal or local."),
             click.option("--gpus", metavar="NAME[:N]", help="Accelerators, such as H100:2."),
             click.option("--name", metavar="NAME", help="The job's name."),
-            click.option("--timeout", type=Duration(), metavar="TIME", help="End it after this long: 90, 30m, 2h."),
+            click.option(
+                "--timeout", type=length_of_time, metavar="TIME", help="End it after this long: 90, 30m, 2h."
+            ),
             click.option("--num-nodes", type=int, metavar="N", help="Number of nodes; only 1 can be run."),
             click.option(
                 "-e", "--env", multiple=True, metavar="NAME[=VALUE]",
                 help="Set an environment variable; without a value, to your own. Repeatable.",
             ),
             click.option(
-                "--secret", multiple=True, metavar="NAME[=VALUE]", help="Set a secret in the same way. Repeatable."
+                "--secret", multiple=True, metavar="NAME[=VALUE]",
+                help="Set a secret in the same way. Repeatable.",
             ),
             click.option(
                 "--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
@@ -103,7 +104,11 @@ def read_job(file: str, overrides: Sequence[str], options: JobOptions) -> JobCon
     given = [part for name, value in named.items() if value is not None for part in (name, value)]
     job = load_job(file, overrides=[*overrides, *given])
     from_file = _lines_of(options.env_file) if options.env_file else ()
-    fields: dict[str, Any] = {"name": options.name, "timeout": options.timeout, "num_nodes": options.num_nodes}
+    fields: dict[str, Any] = {
+        "name": options.name,
+        "timeout": options.timeout,
+        "num_nodes": options.num_nodes,
+    }
     return replace(
         job,
         envs={**job.envs, **dict(map(_variable, (*from_file, *options.env)))},

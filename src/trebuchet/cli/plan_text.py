@@ -22,12 +22,16 @@ _LABEL_WIDTH = 12
 def plan_text(plan: Plan, job: JobConfig) -> str:
     """What would be asked of the control plane, and every note. Names of variables, never values."""
     first = plan.candidates[0]
-    lines = [f"{printable(job.name or 'unnamed')}, read as {_DIALECTS[plan.dialect]}, for cloud {plan.cloud}", ""]
+    lines = [
+        f"{printable(job.name or 'unnamed')}, read as {_DIALECTS[plan.dialect]}, for cloud {plan.cloud}",
+        "",
+    ]
     lines += [f"  {label:<{_LABEL_WIDTH}} {text}" for label, text in _rows(plan, job, first)]
     if plan.notes:
         lines += ["", "Notes"]
         lines += [
-            f"  {click.style(note.field, bold=True)}: {printable(note.done)}, {printable(note.why)}" for note in plan.notes
+            f"  {click.style(note.field, bold=True)}: {printable(note.done)}, {printable(note.why)}"
+            for note in plan.notes
         ]
     return "\n".join(lines)
 
@@ -48,7 +52,9 @@ def _rows(plan: Plan, job: JobConfig, spec: SandboxSpec) -> Iterator[tuple[str, 
     yield from _labelled("env", [", ".join(sorted(spec.env))] if spec.env else [])
     yield from _labelled("variables", [", ".join(sorted(spec.variables))] if spec.variables else [])
     yield from _labelled("ports", [", ".join(map(str, spec.ports))] if spec.ports else [])
-    yield from _labelled("tags", [", ".join(f"{k}={v}" for k, v in sorted(spec.tags.items()))] if spec.tags else [])
+    yield from _labelled(
+        "tags", [", ".join(f"{k}={v}" for k, v in sorted(spec.tags.items()))] if spec.tags else []
+    )
     yield "setup", _script(job.setup)
     yield "run", _script(job.run)
 
@@ -79,7 +85,9 @@ def _candidate(spec: SandboxSpec) -> str:
 
 def _cpu(spec: SandboxSpec) -> str:
     cores = "the control plane's default" if spec.cpu is None else f"{spec.cpu:g} physical cores"
-    memory = "its default of memory" if spec.memory_mib is None else f"{spec.memory_mib / 1024:g} GiB of memory"
+    memory = (
+        "its default of memory" if spec.memory_mib is None else f"{spec.memory_mib / 1024:g} GiB of memory"
+    )
     return f"{cores}, {memory}"
 
 
@@ -94,7 +102,8 @@ def _volume(volume: VolumeMount) -> str:
 
 
 def _bucket(bucket: BucketMount) -> str:
-    return f"{bucket.store}://{bucket.bucket}/{bucket.prefix} at {bucket.path}{' (read-only)' if bucket.read_only else ''}"
+    place = f"{bucket.store}://{bucket.bucket}/{bucket.prefix}"
+    return f"{place} at {bucket.path}{' (read-only)' if bucket.read_only else ''}"
 
 
 def _script(script: str | None) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
 
 from trebuchet.cli.console import printable, show
-from trebuchet.status import JobState
+from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,7 +103,7 @@ def metadata_of(status: JobStatus) -> dict[str, Any]:
         facts = json.loads(status.metadata)
     except ValueError:
         return {}
-    return facts if isinstance(facts, dict) else {}
+    return cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}
 
 
 def coloured_state(state: JobState) -> str:
@@ -164,3 +164,13 @@ def _padded(cell: str, width: int) -> str:
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
+
+
+def summary(status: JobStatus, *, now: datetime) -> str:
+    """How a job ended, in a line: state, why, exit code, duration."""
+    parts = [coloured_state(status.state), f"{printable(status.name)} ({status.key})"]
+    facts = [explanation(status)] if status.reason not in {None, Reason.EXIT, Reason.CANCELLED} else []
+    facts.append("no exit code" if status.exit_code is None else f"exit code {status.exit_code}")
+    if status.start_at is not None:
+        facts.append(took(status, now))
+    return f"{' '.join(parts)}: {', '.join(facts)}"

@@ -1,0 +1,121 @@
+"""The steps of `up`: show the plan's notes, launch, and then stay or return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from trebuchet.cli.attached import exit_code_for, leaving_on_signals, watch
+from trebuchet.cli.console import printable, tell, tell_note
+from trebuchet.cli.failures import INTERRUPTED, Detached
+from trebuchet.cli.progress import progress_for
+from trebuchet.cli.render import print_json, print_statuses, status_record, summary
+from trebuchet.errors import ClusterUnreachableError
+
+if TYPE_CHECKING:
+    from trebuchet.cli.progress import Progress
+    from trebuchet.cli.render import Form
+    from trebuchet.job import JobConfig
+    from trebuchet.launcher import Launcher
+    from trebuchet.status import JobStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What `up` was asked for.
+
+    Attributes:
+        launcher: Launches it.
+        job: As file and command line want it.
+        cluster: The label; None for none.
+        key: Makes it idempotent; None for a new one.
+        wait_for_gpu: Seconds; None for the launcher's own.
+    """
+
+    launcher: Launcher
+    job: JobConfig
+    cluster: str | None
+    key: str | None
+    wait_for_gpu: int | None
+
+    @property
+    def title(self) -> str:
+        return printable(self.job.name or "job")
+
+    def launch(self, progress: Progress) -> JobStatus:
+        """Create it, or find the one that the key has made already."""
+        for note in self.launcher.plan(self.job).notes:
+            tell_note(f"{note.field}: {note.done}, {note.why}")
+        _, status = self.launcher.up(
+            self.job,
+            self.cluster,
+            key=self.key,
+            wait_for_gpu=self.wait_for_gpu,
+            on_build_output=progress.build_output,
+            on_waiting=progress.waiting,
+        )
+        return status
+
+
+def launch_and_return(request: Request, form: Form | None) -> None:
+    """Launch, and print what was launched."""
+    with progress_for(request.title) as progress:
+        status = request.launch(progress)
+    if form == "json":
+        print_json(status_record(status))
+        return
+    print_statuses([status], form, now=datetime.now(UTC))
+    if form is None:
+        _tell_how_to_come_back(status)
+
+
+def launch_and_stay(request: Request) -> int:
+    """Launch, show the output, and end with a line about how it went; the exit code."""
+    launched: JobStatus | None = None
+    try:
+        with leaving_on_signals() as leave:
+            progress = progress_for(request.title)
+            with progress:
+                launched = request.launch(progress)
+            tell(f"launched {request.title} as {launched.key} ({launched.id})")
+            leave.at_once_from_here()
+            ended = watch(request.launcher, launched, progress)
+    except KeyboardInterrupt:
+        return _interrupted(request, launched)
+    except (Detached, BrokenPipeError) as going:
+        if launched is not None:
+            _tell_it_goes_on(launched)
+        if isinstance(going, BrokenPipeError):
+            raise
+        return going.exit_code
+    except ClusterUnreachableError:
+        if launched is not None:
+            _tell_it_goes_on(launched)
+        raise
+    _tell_the_end(ended)
+    return exit_code_for(ended)
+
+
+def _interrupted(request: Request, launched: JobStatus | None) -> int:
+    if launched is None:
+        tell(f"aborted: {request.title} was not launched, and nothing is left behind")
+    else:
+        _tell_it_goes_on(launched)
+    return INTERRUPTED
+
+
+def _tell_it_goes_on(status: JobStatus) -> None:
+    tell(f"detached: {printable(status.name)} goes on")
+    _tell_how_to_come_back(status)
+
+
+def _tell_how_to_come_back(status: JobStatus) -> None:
+    tell(f"  come back: trebuchet logs -f {status.key}")
+    tell(f"  cancel it: trebuchet cancel {status.key}")
+
+
+def _tell_the_end(status: JobStatus) -> None:
+    tell(summary(status, now=datetime.now(UTC)))
+    if status.exit_code != 0:
+        tell(f"  its output again: trebuchet logs {status.key}")

@@ -1,0 +1,94 @@
+"""`trebuchet local`: the local engine's daemon, which starts by itself when it is needed."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from trebuchet.cli.console import show, tell
+from trebuchet.cli.render import json_option, print_json
+from trebuchet.cli.verb import Verb, pass_session, session_options
+
+if TYPE_CHECKING:
+    from trebuchet.cli.render import Form
+    from trebuchet.cli.session import Session
+    from trebuchet.engines.local import LocalDaemon
+
+
+@click.group(no_args_is_help=True)
+@session_options
+def local() -> None:
+    """Look after the local engine, which runs sandboxes on this machine.
+
+    Its daemon starts at the first use and leaves when idle; jobs go on without it.
+    """
+
+
+@local.command(cls=Verb, examples=[("local status", "is it there, and where")])
+@json_option
+@session_options
+@pass_session
+def status(session: Session, form: Form | None) -> None:
+    """Say whether the daemon runs, and where its state is."""
+    daemon = _daemon(session)
+    pid, url = daemon.running() or (None, None)
+    if form == "json":
+        print_json({"running": pid is not None, "pid": pid, "url": url, "state": str(daemon.state)})
+    elif pid is None:
+        show(f"not running; it starts by itself when it is needed. State: {daemon.state}")
+    else:
+        show(f"running as process {pid} at {url}. State: {daemon.state}")
+
+
+@local.command(cls=Verb, examples=[("local stop", "")])
+@session_options
+@pass_session
+def stop(session: Session) -> None:
+    """Stop the daemon. Running jobs go on; the next daemon picks them up."""
+    tell("stopped" if _daemon(session).stop() else "it was not running")
+
+
+@local.command(cls=Verb, examples=[("local logs", "what the daemon said, for bug reports")])
+@session_options
+@pass_session
+def logs(session: Session) -> None:
+    """Print the daemon's own log."""
+    path = _daemon(session).log_path()
+    if not path.exists():
+        tell(f"There is no log yet: {path}")
+        return
+    with path.open(encoding="utf-8", errors="replace") as log:
+        shutil.copyfileobj(log, sys.stdout)
+
+
+@local.command(
+    cls=Verb,
+    examples=[
+        ("local env", "what to set"),
+        ("local env | source /dev/stdin", 'set it in this shell; or: eval "$(trebuchet local env)"'),
+    ],
+)
+@json_option
+@session_options
+@pass_session
+def env(session: Session, form: Form | None) -> None:
+    """Print the variables that point any program using the modal SDK at this engine.
+
+    They hold the engine's token: treat them like a password of this machine.
+    """
+    variables = _daemon(session).variables()
+    if form == "json":
+        print_json(variables)
+    else:
+        for name, value in variables.items():
+            show(f"export {name}={shlex.quote(value)}")
+
+
+def _daemon(session: Session) -> LocalDaemon:
+    from trebuchet.engines.local import LocalDaemon  # noqa: PLC0415 - for these verbs alone
+
+    return LocalDaemon(session.settings)

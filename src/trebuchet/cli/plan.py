@@ -1,0 +1,46 @@
+"""`trebuchet plan`: what would be asked of the control plane, and every note about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trebuchet.cli.console import show
+from trebuchet.cli.jobfile import JobOptions, job_options, read_job
+from trebuchet.cli.plan_text import plan_text
+from trebuchet.cli.render import json_option, print_json
+from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
+
+if TYPE_CHECKING:
+    from trebuchet.cli.render import Form
+    from trebuchet.cli.session import Session
+
+
+@click.command(
+    cls=JobFileVerb,
+    examples=[
+        ("plan train.yaml", ""),
+        ("plan train.yaml --cloud modal --gpus H100:8", "before a cent is spent"),
+        ("plan train.yaml --json", "for programs"),
+    ],
+)
+@click.argument("file")
+@job_options
+@json_option
+@session_options
+@pass_session
+@click.pass_context
+def plan(ctx: click.Context, session: Session, file: str, form: Form | None, **options: Any) -> None:
+    """Show what "up" would ask for, and create nothing.
+
+    Environment variables are shown by name, never by value.
+    """
+    job = read_job(file, ctx.meta[OVERRIDES], JobOptions(**options))
+    planned = session.launcher.plan(job)
+    if form == "json":
+        from trebuchet.plan.export import plan_to_dict  # noqa: PLC0415 - for JSON alone
+
+        print_json(plan_to_dict(planned))
+    else:
+        show(plan_text(planned, job))

@@ -1,0 +1,105 @@
+"""`trebuchet status`: what runs, and what became of the rest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from trebuchet.cli.completion import known_jobs
+from trebuchet.cli.console import tell, tell_note
+from trebuchet.cli.render import duration, form_options, metadata_of, print_statuses
+from trebuchet.cli.verb import Verb, pass_session, session_options
+from trebuchet.status import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trebuchet.cli.render import Form
+    from trebuchet.cli.session import Session
+    from trebuchet.launcher import Launcher
+    from trebuchet.status import JobStatus
+
+_RECENT = timedelta(days=1)
+
+
+@click.command(
+    cls=Verb,
+    examples=[
+        ("status", "unfinished jobs, and those that ended within a day"),
+        ("status nightly", "one job, or all jobs of a cluster"),
+        ("status --all --state failed", "everything that ever failed"),
+        ("status --json | jq -r '.[].id'", "for programs"),
+    ],
+)
+@click.argument("what", metavar="[JOB|CLUSTER]", required=False, shell_complete=known_jobs)
+@click.option("--cluster", metavar="NAME", help="Only jobs of this cluster.")
+@click.option("--cloud", metavar="CLOUD", help="Only jobs on this cloud: modal or local.")
+@click.option(
+    "--state",
+    type=click.Choice([state.value for state in JobState], case_sensitive=False),
+    multiple=True,
+    help="Only jobs in this state. Repeatable.",
+)
+@click.option("-a", "--all", "everything", is_flag=True, help="Old ones too.")
+@click.option("--cached", is_flag=True, help="As last seen; ask no control plane.")
+@form_options
+@session_options
+@pass_session
+def status(
+    session: Session,
+    *,
+    what: str | None,
+    cluster: str | None,
+    cloud: str | None,
+    state: tuple[str, ...],
+    form: Form | None,
+    everything: bool,
+    cached: bool,
+) -> None:
+    """Show jobs: those that are not finished, and those that ended within a day."""
+    launcher, now = session.launcher, datetime.now(UTC)
+    cluster, job = _cluster_or_job(launcher, what, cluster)
+    by_cloud = launcher.status(cloud, cluster, job, cached=cached)
+    statuses = [each for group in by_cloud.values() for each in group]
+    statuses.sort(key=lambda each: each.submit_time or now, reverse=True)
+    shown = [each for each in statuses if not state or each.state.value in state]
+    if not (everything or what or cluster or state):
+        shown = [each for each in shown if _is_recent(each, now)]
+    print_statuses(shown, form, now=now)
+    if not shown and form is None:
+        _tell_there_is_nothing(filtered=bool(statuses))
+    _tell_what_is_stale(shown)
+
+
+def _cluster_or_job(
+    launcher: Launcher, what: str | None, cluster: str | None
+) -> tuple[str | None, str | None]:
+    """A word may name a cluster or a job. A cluster's name wins: a job's key is seldom chosen."""
+    if what is None:
+        return cluster, None
+    if cluster is None and launcher.jobs(cluster=what):
+        return what, None
+    return cluster, what
+
+
+def _is_recent(status: JobStatus, now: datetime) -> bool:
+    return not status.done or status.end_at is None or now - status.end_at < _RECENT
+
+
+def _tell_there_is_nothing(*, filtered: bool) -> None:
+    if filtered:
+        tell("No such jobs; all there ever were: trebuchet status --all")
+    else:
+        tell("No jobs yet. To launch one: trebuchet up examples/digits.yaml")
+
+
+def _tell_what_is_stale(statuses: Sequence[JobStatus]) -> None:
+    told = set[str]()
+    for facts in map(metadata_of, statuses):
+        why = str(facts.get("stale_why") or "")
+        if why and why not in told:
+            told.add(why)
+            age = duration(float(facts.get("stale_s") or 0))
+            tell_note(f"some of this is {age} old: {why}")

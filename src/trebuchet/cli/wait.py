@@ -1,0 +1,70 @@
+"""`trebuchet wait`: block until jobs have ended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from trebuchet.cli.attached import exit_code_for
+from trebuchet.cli.completion import known_jobs
+from trebuchet.cli.console import tell
+from trebuchet.cli.jobfile import length_of_time
+from trebuchet.cli.render import form_options, print_statuses, summary
+from trebuchet.cli.verb import Verb, pass_session, session_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trebuchet.cli.render import Form
+    from trebuchet.cli.session import Session
+    from trebuchet.status import JobStatus
+
+STILL_RUNNING = 125
+"""The exit code where `--timeout` ran out first."""
+
+
+@click.command(
+    cls=Verb,
+    examples=[
+        ("wait k3f9 && trebuchet up next.yaml", "one job after another"),
+        ("wait --any a1b2 c3d4", "the first of two"),
+    ],
+)
+@click.argument("jobs", metavar="JOB...", nargs=-1, required=True, shell_complete=known_jobs)
+@click.option("--any", "any_one", is_flag=True, help="Return when one of them has ended.")
+@click.option("--timeout", type=length_of_time, metavar="TIME", help="Give up after it (exit code 125).")
+@form_options
+@session_options
+@pass_session
+@click.pass_context
+def wait(
+    ctx: click.Context,
+    session: Session,
+    jobs: tuple[str, ...],
+    timeout: int | None,
+    form: Form | None,
+    *,
+    any_one: bool,
+) -> None:
+    """Wait until the jobs have ended; the exit code is that of the first that failed."""
+    statuses = session.launcher.wait(jobs, any_one=any_one, timeout=timeout, on_change=_tell_ends(form))
+    if form is not None:
+        print_statuses(statuses, form, now=datetime.now(UTC))
+    ctx.exit(_exit_code(statuses, any_one=any_one))
+
+
+def _tell_ends(form: Form | None) -> Callable[[JobStatus], None]:
+    def on_change(status: JobStatus) -> None:
+        if status.done and form is None:
+            tell(summary(status, now=datetime.now(UTC)))
+
+    return on_change
+
+
+def _exit_code(statuses: Sequence[JobStatus], *, any_one: bool) -> int:
+    ended = [status for status in statuses if status.done]
+    if not ended or (len(ended) < len(statuses) and not any_one):
+        return STILL_RUNNING
+    return next((code for code in map(exit_code_for, ended) if code), 0)
