@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from trebuchet.cli.console import accept_any_text, show
 from trebuchet.cli.failures import exit_code_of, report
 from trebuchet.cli.session import Session
 from trebuchet.cli.verb import session_options
+from trebuchet.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,9 +73,7 @@ def _unknown_verb(name: str) -> str:
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from importlib.metadata import version  # noqa: PLC0415 - takes longer than the rest of a short command
-
-    click.echo(f"{PROGRAM} {version(PROGRAM)}")
+    show(f"{PROGRAM} {__version__}")
     ctx.exit()
 
 
@@ -99,7 +99,7 @@ def root(ctx: click.Context) -> None:
     "trebuchet up examples/digits.yaml"; "trebuchet COMMAND --help" shows examples of each command.
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        show(ctx.get_help())
 
 
 def run_command_line(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -108,6 +108,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: Without the program's name; this process's own where None.
     """
+    accept_any_text()
     session = Session()
     try:
         code = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=session)

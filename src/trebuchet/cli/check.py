@@ -63,7 +63,10 @@ class Verdict:
 def check(
     ctx: click.Context, session: Session, files: tuple[str, ...], form: Form | None, **options: Any
 ) -> None:
-    """Say of each job file whether it would run, in a line; fail if one would not."""
+    """Say of each job file whether it would run.
+
+    A line each; fails if one would not.
+    """
     chosen = JobOptions(**options)
     verdicts = [_verdict(session, file, ctx.meta[OVERRIDES], chosen) for file in files]
     if form == "json":

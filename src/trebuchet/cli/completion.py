@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands, options and job ids in SHELL."""
+    """Print the script that completes commands in a shell.
+
+    It completes options, jobs and clusters too.
+    """
     from click.shell_completion import get_completion_class  # noqa: PLC0415 - for this verb alone
 
     kind = get_completion_class(shell)

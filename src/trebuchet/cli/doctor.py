@@ -26,7 +26,10 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @pass_session
 @click.pass_context
 def doctor(ctx: click.Context, session: Session, form: Form | None) -> None:
-    """Check the SDK, the account, the local engine and the disk; fail if something cannot work."""
+    """Say what works here, and how to mend what does not.
+
+    Looks at the SDK, the account, the local engine and the disk; fails if something cannot work.
+    """
     from trebuchet.cli.checks import all_findings  # noqa: PLC0415 - for this verb alone
 
     findings: list[Finding] = []

@@ -52,7 +52,7 @@ def stop(session: Session, cluster: str, cloud: str | None, form: Form | None) -
 @session_options
 @pass_session
 def down(session: Session, cluster: str, cloud: str | None, form: Form | None) -> None:
-    """Cancel every unfinished job of a cluster, and verify that nothing of it runs any more."""
+    """Do as "stop", and verify that nothing runs any more."""
     _end_cluster(session.launcher, session.launcher.down, cluster, cloud, form)
 
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 @click.group(no_args_is_help=True)
 @session_options
 def local() -> None:
-    """Look after the local engine, which runs sandboxes on this machine.
+    """Look after the local engine.
 
-    Its daemon starts at the first use and leaves when idle; jobs go on without it.
+    It runs sandboxes on this machine. Its daemon starts at the first use and leaves when idle;
+    jobs go on without it.
     """
 
 
@@ -76,9 +77,10 @@ def logs(session: Session) -> None:
 @session_options
 @pass_session
 def env(session: Session, form: Form | None) -> None:
-    """Print the variables that point any program using the modal SDK at this engine.
+    """Print variables that point the modal SDK at this engine.
 
-    They hold the engine's token: treat them like a password of this machine.
+    They work for any program that uses it. They hold the engine's token: treat them like a
+    password of this machine.
     """
     variables = _daemon(session).variables()
     if form == "json":

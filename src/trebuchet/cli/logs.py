@@ -62,7 +62,10 @@ def logs(
     session: Session, *, what: str, tail: int | None, since: datetime | None, source: LogSource | None,
     attempt: int | None, follow: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Show a job's output, whether it runs or has ended: stdout on stdout, all else on stderr."""
+    """Show a job's output, whether it runs or has ended.
+
+    Its stdout goes to stdout, all else to stderr. For a cluster: its newest job.
+    """
     if follow and tail is not None:
         raise click.UsageError(
             "--tail shows the end of what there is, --follow shows what comes: choose one."

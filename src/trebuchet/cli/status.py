@@ -58,7 +58,10 @@ def status(
     everything: bool,
     cached: bool,
 ) -> None:
-    """Show jobs: those that are not finished, and those that ended within a day."""
+    """Show what runs, and what ended within a day.
+
+    With a name, or a filter, old jobs are shown too.
+    """
     launcher, now = session.launcher, datetime.now(UTC)
     cluster, job = _cluster_or_job(launcher, what, cluster)
     by_cloud = launcher.status(cloud, cluster, job, cached=cached)

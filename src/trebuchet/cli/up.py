@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = job_options(form_options(session_options(function)))
     for option in reversed(
         [
             click.option("-d", "--detach", is_flag=True, help="Return once it is launched."),
@@ -33,7 +34,7 @@ def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ]
     ):  # fmt: skip
         function = option(function)
-    return session_options(form_options(job_options(function)))
+    return function
 
 
 @click.command(
@@ -52,7 +53,7 @@ def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @pass_session
 @click.pass_context
 def up(ctx: click.Context, session: Session, file: str, cluster: str | None, **options: Any) -> None:
-    """Launch the job of a job file, and stay with it until it ends.
+    """Launch a job, and stay with it until it ends.
 
     Its output appears as it is written, and its exit code becomes this command's (124: timed out,
     137: cancelled, 200 and above: Trebuchet's own errors). Ctrl-C, once it is launched, leaves it
@@ -71,7 +72,10 @@ def up(ctx: click.Context, session: Session, file: str, cluster: str | None, **o
 @pass_session
 @click.pass_context
 def run(ctx: click.Context, session: Session, file: str, cluster: str, **options: Any) -> None:
-    """Launch a job under a label that is in use; otherwise like "up"."""
+    """Launch another job under a label that is in use.
+
+    All else is as with "up".
+    """
     if not session.launcher.jobs(cluster=cluster):
         raise ClusterNotFoundError(
             f"No job was ever launched on a cluster called {cluster!r}.",

@@ -48,7 +48,10 @@ def wait(
     *,
     any_one: bool,
 ) -> None:
-    """Wait until the jobs have ended; the exit code is that of the first that failed."""
+    """Wait until jobs have ended.
+
+    The exit code is that of the first that failed, as "up" would have given it.
+    """
     statuses = session.launcher.wait(jobs, any_one=any_one, timeout=timeout, on_change=_tell_ends(form))
     if form is not None:
         print_statuses(statuses, form, now=datetime.now(UTC))
