@@ -1,0 +1,202 @@
+"""Which local files would travel, and what is said about those that would not."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from trebuchet.errors import UsageError
+from trebuchet.sandbox import Upload
+from trebuchet.uploads import Manifest, scan
+
+
+def workdir(source: Path) -> Manifest:
+    return scan(Upload(source=source, target="/root/sky_workdir", role="workdir"))
+
+
+def file_mount(source: Path) -> Manifest:
+    return scan(Upload(source=source, target="/data", role="file_mount"))
+
+
+def write_at(path: Path, content: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+
+
+def test_counts_files_and_bytes_and_names_the_largest(tmp_path: Path) -> None:
+    write_at(tmp_path / "small.txt", "ab")
+    write_at(tmp_path / "sub" / "big.bin", "x" * 1000)
+
+    manifest = workdir(tmp_path)
+
+    assert (manifest.count, manifest.bytes) == (2, 1002)
+    assert [file.path for file in manifest.largest()] == ["sub/big.bin", "small.txt"]
+
+
+@pytest.mark.parametrize("folder", [".git", ".venv", "__pycache__", "node_modules"])
+def test_leaves_out_what_nobody_means_to_send(tmp_path: Path, folder: str) -> None:
+    write_at(tmp_path / "deep" / folder / "inside.txt")
+    write_at(tmp_path / "kept.txt")
+
+    assert set(workdir(tmp_path).files) == {"kept.txt"}
+
+
+def test_a_git_file_of_a_worktree_is_left_out_too(tmp_path: Path) -> None:
+    write_at(tmp_path / ".git", "gitdir: elsewhere")
+
+    assert workdir(tmp_path).count == 0
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".skyignore", ".trebuchetignore"])
+def test_obeys_each_ignore_file(tmp_path: Path, name: str) -> None:
+    write_at(tmp_path / name, "*.log\n/build/\n# comment\n\ndata/*\n!data/keep.csv\n")
+    for path in ("a.log", "sub/b.log", "build/c", "sub/build/d", "data/e.csv", "data/keep.csv", "f.py"):
+        write_at(tmp_path / path)
+
+    assert set(workdir(tmp_path).files) == {name, "sub/build/d", "data/keep.csv", "f.py"}
+
+
+def test_a_later_ignore_file_beats_an_earlier_one(tmp_path: Path) -> None:
+    write_at(tmp_path / ".gitignore", "*.bin\n")
+    write_at(tmp_path / ".skyignore", "!weights.bin\n")
+    write_at(tmp_path / "weights.bin")
+    write_at(tmp_path / "other.bin")
+
+    assert "weights.bin" in workdir(tmp_path).files
+    assert "other.bin" not in workdir(tmp_path).files
+
+
+def test_an_ignore_file_deep_down_speaks_about_its_own_folder(tmp_path: Path) -> None:
+    write_at(tmp_path / "sub" / ".gitignore", "/only_here\n")
+    write_at(tmp_path / "sub" / "only_here")
+    write_at(tmp_path / "only_here")
+
+    assert set(workdir(tmp_path).files) == {"only_here", "sub/.gitignore"}
+
+
+def test_what_is_left_out_by_default_can_be_asked_for(tmp_path: Path) -> None:
+    write_at(tmp_path / ".trebuchetignore", "!node_modules\n")
+    write_at(tmp_path / "node_modules" / "left-pad" / "index.js")
+
+    assert "node_modules/left-pad/index.js" in workdir(tmp_path).files
+
+
+def test_a_file_mount_takes_everything(tmp_path: Path) -> None:
+    write_at(tmp_path / ".gitignore", "*\n")
+    write_at(tmp_path / ".git" / "HEAD")
+
+    assert set(file_mount(tmp_path).files) == {".gitignore", ".git/HEAD"}
+
+
+def test_names_with_spaces_quotes_and_other_scripts_are_taken(tmp_path: Path) -> None:
+    names = {"two words.txt", "it's.txt", 'a"b.txt', "naïve-日本語.txt", "semi;colon", "new\nline"}
+    for name in names:
+        write_at(tmp_path / name)
+
+    assert set(workdir(tmp_path).files) == names
+
+
+def test_permission_bits_are_recorded(tmp_path: Path) -> None:
+    write_at(tmp_path / "run.sh")
+    (tmp_path / "run.sh").chmod(0o755)
+
+    assert workdir(tmp_path).files["run.sh"].mode == 0o755
+
+
+def test_says_what_cannot_arrive_as_it_is(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    write_at(outside / "file.txt", "content")
+    top = tmp_path / "top"
+    (top / "empty").mkdir(parents=True)
+    (top / "folder-link").symlink_to(outside)
+    (top / "broken-link").symlink_to(top / "nowhere")
+    (top / "file-link").symlink_to(outside / "file.txt")
+    (top / os.fsdecode(b"\xff\xfe.txt")).write_text("")
+    os.mkfifo(top / "pipe")
+
+    manifest = workdir(top)
+
+    assert manifest.files["file-link"].size == len("content")
+    assert manifest.count == 1
+    assert {left.path: left.why for left in manifest.left_out} == {
+        "empty": "an empty folder is not sent",
+        "folder-link": "a link to a folder is not followed",
+        "broken-link": "a link that leads nowhere",
+        os.fsdecode(b"\xff\xfe.txt"): "its name is not UTF-8",
+        "pipe": "neither a file nor a folder",
+    }
+
+
+def test_ignored_oddities_are_not_worth_a_word(tmp_path: Path) -> None:
+    (tmp_path / "node_modules" / ".bin").mkdir(parents=True)
+    (tmp_path / "node_modules" / "link").symlink_to("nowhere")
+
+    assert workdir(tmp_path).left_out == ()
+
+
+def test_a_single_file_is_a_manifest_of_one(tmp_path: Path) -> None:
+    write_at(tmp_path / "netrc", "machine x")
+
+    assert list(file_mount(tmp_path / "netrc").files) == ["netrc"]
+
+
+@pytest.mark.parametrize("role", ["workdir", "file_mount"])
+def test_a_missing_source_is_an_error_that_names_it(tmp_path: Path, role: str) -> None:
+    upload = Upload(source=tmp_path / "gone", target="/data", role=role)  # pyright: ignore[reportArgumentType]
+
+    with pytest.raises(UsageError, match="gone does not exist"):
+        scan(upload)
+
+
+def test_a_socket_is_refused(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        with pytest.raises(UsageError, match="neither a file nor a folder"):
+            file_mount(tmp_path / "s")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
+    write_at(tmp_path / "locked")
+    (tmp_path / "locked").chmod(0)
+
+    with pytest.raises(UsageError, match="locked cannot be read"):
+        workdir(tmp_path)
+
+
+def test_the_fingerprint_follows_the_files(tmp_path: Path) -> None:
+    write_at(tmp_path / "a", "1")
+    before = workdir(tmp_path).fingerprint()
+    assert workdir(tmp_path).fingerprint() == before
+
+    os.utime(tmp_path / "a", ns=(1, 1))
+    touched = workdir(tmp_path).fingerprint()
+    (tmp_path / "a").chmod(0o700)
+    made_executable = workdir(tmp_path).fingerprint()
+
+    assert len({before, touched, made_executable}) == 3
+
+
+def test_a_small_file_written_anew_with_the_same_content_counts_as_unchanged(tmp_path: Path) -> None:
+    write_at(tmp_path / "script.sh", "echo 1")
+    before = file_mount(tmp_path / "script.sh").fingerprint()
+
+    os.utime(tmp_path / "script.sh", ns=(1, 1))
+    assert file_mount(tmp_path / "script.sh").fingerprint() == before
+
+    write_at(tmp_path / "script.sh", "echo 2")
+    assert file_mount(tmp_path / "script.sh").fingerprint() != before
+
+
+def test_the_predicate_for_the_sdk_agrees_with_the_list(tmp_path: Path) -> None:
+    write_at(tmp_path / ".gitignore", "out/\n")
+    write_at(tmp_path / "out" / "x")
+    write_at(tmp_path / "src" / "y")
+
+    manifest = workdir(tmp_path)
+
+    assert manifest.ignores(Path("out/x"))
+    assert not manifest.ignores(Path("src/y"))
