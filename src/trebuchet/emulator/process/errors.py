@@ -1,8 +1,8 @@
 """What goes wrong between the engine and its processes.
 
-    ProcessError
-    ├── NotRunningError      the process has ended, or was never there
-    └── CannotStartError     it cannot be accepted: a folder in use, no supervisor to be had
+ProcessError
+├── NotRunningError      the process has ended, or was never there
+└── CannotStartError     it cannot be accepted: a folder in use, no supervisor to be had
 """
 
 from __future__ import annotations

@@ -1,35 +1,43 @@
 """Sandboxes as processes: start, watch, feed, enter and end them.
 
 All that is known of a process lies in its folder, written by a supervisor of its own that outlives this Python
-process. A `ProcessHost` of a later daemon on the same state directory goes on where an earlier one was killed: every
-method takes the folder, and no call has to come first.
+process. A `ProcessHost` of a later daemon on the same state directory goes on where an earlier one was killed:
+every method takes the folder, and no call has to come first.
 
 Every method is made for an asyncio loop: those that are not coroutines take well under a millisecond.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import socket
+import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from trebuchet.emulator.process.errors import CannotStartError, NotRunningError, ProcessError
+from trebuchet.emulator.process.forks import ForkServer
+from trebuchet.emulator.process.isolation import Isolation, find_isolation
+from trebuchet.emulator.process.lines import Changes, Switchboard
+from trebuchet.emulator.process.log import LogRecord, read_records
+from trebuchet.emulator.process.orders import Machine, learn_machine, make_order, place_inside
+from trebuchet.emulator.process.removal import remove_file_system
+from trebuchet.emulator.process.standard_input import open_input, write_all
+from trebuchet.emulator.process.state import read_state, sandbox_of, take_lock
+from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
-    from pathlib import Path
 
-    from trebuchet.emulator.process.log import LogRecord
     from trebuchet.emulator.process.spec import ProcessSpec, ProcessState
 
 READ_LIMIT = 1 << 20
-
-
-class Changes:
-    """Tells one watcher that something about one folder may have changed: new output, a phase, an exec in it."""
-
-    async def wait(self, timeout_s: float | None = None) -> None:
-        """Return at the next change, at once if one came since the last return (or since the watch began).
-
-        It may return with nothing changed: read again, whatever the reason. At `timeout_s` it returns too.
-        """
-        raise NotImplementedError
+LOG_LIMIT = 8 << 30
+_ALIVE = frozenset({"starting", "running"})
+_LOOK_AGAIN_S = 5.0
+"""The longest that anything here trusts a wake to come."""
 
 
 class ProcessHost:
@@ -39,19 +47,40 @@ class ProcessHost:
     process, leaves all sandboxes running.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, *, log_limit: int = LOG_LIMIT) -> None:
         """Remember where things are; nothing is started.
 
         Args:
-            state: The engine's state directory, absolute. No sandbox can see it. Caches go to `state/process`.
+            state: The engine's state directory. No sandbox can see it. Caches go to `state/process`.
+            log_limit: Bytes of output that are kept of one process; a notice in the log says where it stopped.
         """
-        self._state = state
+        self._state = state.absolute()
+        self._log_limit = log_limit
+        self._forks = ForkServer(self._state / "process" / "fork-server.log")
+        self._switchboard = Switchboard()
+        self._learning: asyncio.Task[Machine] | None = None
+        self._writers: dict[Path, asyncio.Lock] = {}
 
     async def __aenter__(self) -> Self:
-        raise NotImplementedError
+        await asyncio.to_thread(self._make_state)
+        self._learning = asyncio.create_task(self._learn())
+        return self
 
     async def __aexit__(self, *_: object) -> None:
-        raise NotImplementedError
+        if self._learning is not None:
+            self._learning.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ProcessError, OSError):
+                await self._learning
+        self._switchboard.close()
+        self._forks.close()
+
+    async def isolation(self) -> Isolation:
+        """How sandboxes are kept apart from the host here, and what is missing.
+
+        Raises:
+            CannotStartError: The shared layers could not be made.
+        """
+        return (await self._machine()).isolation
 
     async def start(self, spec: ProcessSpec, folder: Path) -> None:
         """Accept a sandbox: from the return on it starts, whatever becomes of this Python process.
@@ -66,7 +95,22 @@ class ProcessHost:
         Raises:
             CannotStartError: The folder was used before, or no supervisor can be started.
         """
-        raise NotImplementedError
+        machine = await self._machine()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = take_lock(folder)
+        ours, theirs = socket.socketpair()
+        try:
+            os.mkfifo(folder / framing.STDIN, 0o600)
+            order = make_order(machine, spec, folder, self._log_limit)
+            await self._forks.send(order, (lock, theirs.fileno()))
+        except BaseException:
+            (folder / framing.LOCK).unlink()
+            ours.close()
+            raise
+        finally:
+            os.close(lock)
+            theirs.close()
+        self._switchboard.adopt(folder, ours)
 
     async def exec(
         self,
@@ -95,7 +139,25 @@ class ProcessHost:
         Raises:
             NotRunningError: The sandbox has ended or was never started. (While it is starting, this waits.)
         """
-        raise NotImplementedError
+        machine = await self._machine()
+        await self._until_reachable(folder)
+        name = f"{framing.EXECS}/{uuid.uuid4().hex}"
+        inside = folder / name
+        inside.mkdir(parents=True, mode=0o700)
+        os.mkfifo(inside / framing.STDIN, 0o600)
+        request = {
+            "do": "exec",
+            "folder": name,
+            "argv": list(argv),
+            "env": dict(env or {}),
+            "workdir": place_inside(machine, folder, workdir) if workdir else None,
+            "timeout_s": timeout_s,
+            "pty": pty,
+            "log_limit": self._log_limit,
+        }
+        if not self._send(inside, request):
+            raise NotRunningError("The sandbox has ended.")
+        return inside
 
     def state(self, folder: Path) -> ProcessState:
         """What the traces in the folder say now.
@@ -103,7 +165,7 @@ class ProcessHost:
         Raises:
             NotRunningError: No process was ever accepted for this folder.
         """
-        raise NotImplementedError
+        return read_state(folder)
 
     def terminate(self, folder: Path) -> None:
         """Ask for the end of the whole tree, by SIGKILL. Returns at once; an ended process stays as it is.
@@ -111,7 +173,9 @@ class ProcessHost:
         Before the process has started it is remembered, also on disk: it then ends as `terminated` unstarted. It
         may come before `start`.
         """
-        raise NotImplementedError
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / framing.TERMINATE).touch(mode=0o600)
+        self._send(folder, {"do": "terminate", "folder": _name_of(folder)})
 
     def read_log(self, folder: Path, offset: int = 0, limit: int = READ_LIMIT) -> tuple[list[LogRecord], int]:
         """Whole records from `offset` on (0, or what an earlier call returned), about `limit` bytes of them.
@@ -119,25 +183,38 @@ class ProcessHost:
         Returns:
             The records, none if there is nothing new, and the offset to go on from.
         """
-        raise NotImplementedError
+        return read_records(folder / framing.LOG, offset, limit)
 
     def watch(self, folder: Path) -> Changes:
         """Begin to watch a folder; the watch ends when the object is dropped."""
-        raise NotImplementedError
+        return self._switchboard.watch(sandbox_of(folder))
 
-    def follow(self, folder: Path, offset: int = 0) -> AsyncIterator[tuple[list[LogRecord], int]]:
-        """The log as it grows: non-empty batches of records, each with the offset after it. Ends with the process,
-        after its last byte.
+    async def follow(self, folder: Path, offset: int = 0) -> AsyncIterator[tuple[list[LogRecord], int]]:
+        """The log as it grows: non-empty batches of records, each with the offset after it.
+
+        It ends with the process, after its last byte.
+
+        Raises:
+            NotRunningError: No process was ever accepted for this folder.
         """
-        raise NotImplementedError
+        changes = self.watch(folder)
+        while True:
+            over = self.state(folder).phase not in _ALIVE  # before reading, so that nothing comes in between
+            records, offset = self.read_log(folder, offset)
+            if records:
+                yield records, offset
+            elif over:
+                return
+            else:
+                await changes.wait(_LOOK_AGAIN_S)
 
     async def wait_end(self, folder: Path, timeout_s: float | None = None) -> ProcessState:
         """The state once the process has ended or is lost, or, at `timeout_s`, as it then is."""
-        raise NotImplementedError
+        return await self._leave(folder, _ALIVE, timeout_s)
 
     async def wait_started(self, folder: Path, timeout_s: float | None = None) -> ProcessState:
         """The state once the process has left `starting`, or, at `timeout_s`, as it then is."""
-        raise NotImplementedError
+        return await self._leave(folder, frozenset({"starting"}), timeout_s)
 
     async def write_stdin(self, folder: Path, data: bytes, *, eof: bool = False) -> None:
         """Write to the standard input, waiting while the process does not read; then close it if `eof`.
@@ -147,11 +224,17 @@ class ProcessHost:
         Raises:
             NotRunningError: The process has ended, or its input was closed. (While it is starting, this waits.)
         """
-        raise NotImplementedError
+        turn = self._writers.setdefault(folder, asyncio.Lock())
+        try:
+            async with turn:
+                await self._write(folder, data, eof=eof)
+        finally:
+            if not turn.locked():
+                self._writers.pop(folder, None)
 
     def resize(self, folder: Path, rows: int, columns: int) -> None:
         """Tell a process with a terminal its new size; no effect on any other."""
-        raise NotImplementedError
+        self._send(folder, {"do": "resize", "folder": _name_of(folder), "rows": rows, "columns": columns})
 
     async def cleanup(self, folder: Path) -> None:
         """Remove what an ended sandbox wrote to its file system; its log and its result stay.
@@ -159,4 +242,71 @@ class ProcessHost:
         Raises:
             ProcessError: It still runs.
         """
-        raise NotImplementedError
+        if self.state(folder).phase in _ALIVE:
+            raise ProcessError("The sandbox still runs.")
+        await asyncio.to_thread(remove_file_system, folder)
+
+    def _make_state(self) -> None:
+        self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def _machine(self) -> Machine:
+        if self._learning is None:
+            raise CannotStartError("The process host is used outside its context.")
+        if self._learning.done() and (self._learning.cancelled() or self._learning.exception() is not None):
+            self._learning = asyncio.create_task(self._learn())  # what was missing may be there by now
+        return await asyncio.shield(self._learning)
+
+    async def _learn(self) -> Machine:
+        isolation = await asyncio.to_thread(find_isolation, self._state)
+        return await learn_machine(self._state, isolation)
+
+    def _send(self, folder: Path, request: dict[str, object]) -> bool:
+        line = self._switchboard.line(sandbox_of(folder))
+        if line is not None:
+            line.send(request)
+        return line is not None
+
+    async def _until_reachable(self, folder: Path) -> None:
+        changes = self.watch(folder)
+        while self.state(folder).phase in _ALIVE:
+            if self._switchboard.line(sandbox_of(folder)) is not None:
+                return
+            await changes.wait(_LOOK_AGAIN_S)
+        raise NotRunningError("The sandbox has ended.")
+
+    async def _leave(self, folder: Path, phases: frozenset[str], timeout_s: float | None) -> ProcessState:
+        changes = self.watch(folder)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.state(folder).phase in phases:
+                    await changes.wait(_LOOK_AGAIN_S)
+        return self.state(folder)
+
+    async def _write(self, folder: Path, data: bytes, *, eof: bool) -> None:
+        descriptor = await self._open_input(folder)
+        try:
+            await write_all(descriptor, data)
+            if eof:
+                (folder / framing.STDIN).unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+        if eof:
+            self._send(folder, {"do": "end_input", "folder": _name_of(folder)})
+
+    async def _open_input(self, folder: Path) -> int:
+        changes = self.watch(folder)
+        while True:
+            phase = self.state(folder).phase
+            descriptor = open_input(folder)
+            if descriptor is not None:
+                return descriptor
+            if phase != "starting":
+                raise NotRunningError(
+                    "The process does not read its standard input: it has ended, or closed it."
+                )
+            await changes.wait(_LOOK_AGAIN_S)
+
+
+def _name_of(folder: Path) -> str:
+    """How its supervisor calls it."""
+    return "." if sandbox_of(folder) == folder else f"{framing.EXECS}/{folder.name}"

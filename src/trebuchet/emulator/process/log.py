@@ -7,26 +7,21 @@ that is only half there (it is being written, or its writer was killed) reads as
 from __future__ import annotations
 
 import os
-import struct
 from typing import TYPE_CHECKING, NamedTuple
+
+from trebuchet.emulator.process.supervise.framing import NOTICE, RECORD, STDERR, STDOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEADER = struct.Struct("<QII")
-"""Nanoseconds since the epoch, the stream, and the length of the bytes that follow."""
-
-STDOUT = 1
-STDERR = 2
-NOTICE = 3
-"""What the engine itself has to say: that the log is full, and the like."""
+__all__ = ["NOTICE", "STDERR", "STDOUT", "LogRecord", "read_records"]
 
 
 class LogRecord(NamedTuple):
     """A piece of output, as it was read from the pipe: at most 64 KiB, cut anywhere.
 
     Attributes:
-        timestamp_ns: Nanoseconds since the epoch; strictly increasing within a log, so it identifies the record.
+        timestamp_ns: Nanoseconds since the epoch; strictly increasing within a log, so it tells records apart.
         stream: STDOUT, STDERR or NOTICE. A terminal's output is all STDOUT.
         data: The bytes.
     """
@@ -53,21 +48,21 @@ def read_records(log: Path, offset: int, limit: int) -> tuple[list[LogRecord], i
 
 
 def _read_some(descriptor: int, offset: int, limit: int) -> bytes:
-    chunk = os.pread(descriptor, max(limit, HEADER.size), offset)
-    if len(chunk) < HEADER.size:
+    chunk = os.pread(descriptor, max(limit, RECORD.size), offset)
+    if len(chunk) < RECORD.size:
         return chunk
-    first = HEADER.size + HEADER.unpack_from(chunk)[2]
+    first = RECORD.size + RECORD.unpack_from(chunk)[2]
     return chunk if first <= len(chunk) else os.pread(descriptor, first, offset)
 
 
 def _parse(chunk: bytes, offset: int) -> tuple[list[LogRecord], int]:
     records: list[LogRecord] = []
     position = 0
-    while position + HEADER.size <= len(chunk):
-        timestamp_ns, stream, length = HEADER.unpack_from(chunk, position)
-        end = position + HEADER.size + length
+    while position + RECORD.size <= len(chunk):
+        timestamp_ns, stream, length = RECORD.unpack_from(chunk, position)
+        end = position + RECORD.size + length
         if end > len(chunk):
             break
-        records.append(LogRecord(timestamp_ns, stream, chunk[position + HEADER.size : end]))
+        records.append(LogRecord(timestamp_ns, stream, chunk[position + RECORD.size : end]))
         position = end
     return records, offset + position

@@ -1,0 +1,99 @@
+"""The daemon's side of the fork server."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trebuchet.emulator.process.errors import CannotStartError
+from trebuchet.emulator.process.standard_input import writable
+from trebuchet.emulator.process.supervise import framing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[3]
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop()); from trebuchet.emulator.process.supervise.zygote import main; main()"
+
+
+class ForkServer:
+    """Hands orders to a fork server, which it starts when there is none."""
+
+    def __init__(self, errors: Path) -> None:
+        """Remember where the server's own complaints go; it is started by the first order."""
+        self._errors = errors
+        self._server: subprocess.Popen[bytes] | None = None
+        self._orders: socket.socket | None = None
+        self._turn = asyncio.Lock()
+
+    async def send(self, order: dict[str, Any], descriptors: Sequence[int]) -> None:
+        """Hand over an order with its descriptors. On return the server has it, and survives this process.
+
+        Raises:
+            CannotStartError: There is no server, and none can be started.
+        """
+        async with self._turn:
+            try:
+                await self._send(order, descriptors)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close()  # it was killed: nothing of the order was acted upon, so another may have it
+                try:
+                    await self._send(order, descriptors)
+                except OSError as error:
+                    raise CannotStartError(f"No supervisor can be started: {error}.") from error
+
+    def close(self) -> None:
+        """Let the server go. The supervisors it forked stay."""
+        if self._orders is not None:
+            self._orders.close()
+        if self._server is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._server.wait(1)
+        self._orders = self._server = None
+
+    async def _send(self, order: dict[str, Any], descriptors: Sequence[int]) -> None:
+        orders = self._orders or self._start()
+        loop = asyncio.get_running_loop()
+        content = framing.message(order)
+        head, payload = content[: framing.LENGTH.size], content[framing.LENGTH.size :]
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        while True:
+            try:
+                orders.sendmsg([head], rights)
+                break
+            except BlockingIOError:
+                await writable(orders)
+        await loop.sock_sendall(orders, payload)
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(theirs.fileno()), str(_PACKAGE_ROOT)]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._errors.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        errors = os.open(self._errors, flags, 0o600)
+        try:
+            self._server = subprocess.Popen(
+                argv,
+                env={"PATH": os.environ.get("PATH", os.defpath)},
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                cwd="/",
+            )
+        except OSError as error:
+            raise CannotStartError(f"No supervisor can be started: {error}.") from error
+        finally:
+            os.close(errors)
+            theirs.close()
+        self._orders = ours
+        return ours

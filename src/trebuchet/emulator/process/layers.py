@@ -1,0 +1,81 @@
+"""The layers that all sandboxes share: made once a machine, by a process of its own, and then only read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from trebuchet.emulator.process.errors import CannotStartError
+
+COVER = "cover"
+PYTHON = "python"
+_PACKAGE_ROOT = Path(__file__).resolve().parents[3]
+
+
+async def ensure_layer(state: Path, kind: str, key: str) -> Path:
+    """The folder of a finished layer, made now if it is not there.
+
+    Two processes that make it at once both succeed, and one that dies halfway leaves nothing that is taken for
+    the layer.
+
+    Args:
+        state: The engine's state directory.
+        kind: COVER or PYTHON.
+        key: What tells this layer from others of its kind.
+
+    Raises:
+        CannotStartError: It could not be made.
+    """
+    layer = state / "process" / f"{kind}-{key}"
+    if await asyncio.to_thread(layer.is_dir):
+        return layer
+    argv = [sys.executable, "-m", __spec__.name, kind, str(layer), str(state)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    maker = await asyncio.create_subprocess_exec(
+        *argv,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await maker.communicate()
+    if maker.returncode != 0:
+        reason = errors.decode(errors="replace").strip().rpartition("\n")[2]
+        raise CannotStartError(f"The sandboxes' {kind} layer could not be made: {reason}")
+    return layer
+
+
+def make_layer(kind: str, layer: Path, state: Path) -> None:
+    """Make a layer under another name, and give it its own when it is whole."""
+    from trebuchet.emulator.process.cover import make_cover
+    from trebuchet.emulator.process.python_layer import make_python
+
+    os.umask(0o022)
+    layer.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    making = Path(tempfile.mkdtemp(prefix=f"{kind}-making-", dir=layer.parent))
+    try:
+        making.chmod(0o755)
+        if kind == PYTHON:
+            make_python(making)
+        else:
+            make_cover(making, state=state)
+        if not layer.exists():
+            making.rename(layer)
+    except FileExistsError:
+        pass  # another process was first; its layer is as good
+    except OSError:
+        if not layer.is_dir():
+            raise
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    make_layer(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

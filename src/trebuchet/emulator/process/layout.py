@@ -1,0 +1,170 @@
+"""How a sandbox's file system is put together: bubblewrap's arguments for it.
+
+Its root is a folder of its own on disk. Over each system folder lies an overlay: the host's folder (or an image's) at
+the bottom, the shared layers above it, and on top the folder of the same name in the sandbox's root, which so becomes
+a layer itself. All else of the host is simply not there.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trebuchet.emulator.process.supervise import framing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from trebuchet.emulator.process.isolation import Isolation
+    from trebuchet.emulator.process.spec import Bind
+
+SYSTEM_FOLDERS = ("usr", "etc", "opt", "var", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu")
+CAPABILITIES = {
+    "CAP_CHOWN": 0,
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_FOWNER": 3,
+    "CAP_FSETID": 4,
+    "CAP_KILL": 5,
+    "CAP_SETGID": 6,
+    "CAP_SETUID": 7,
+    "CAP_SETPCAP": 8,
+    "CAP_NET_BIND_SERVICE": 10,
+    "CAP_SYS_CHROOT": 18,
+    "CAP_AUDIT_WRITE": 29,
+    "CAP_SETFCAP": 31,
+}
+"""What the sandbox's root may do: as much as package managers ask for, and nothing that reaches the host."""
+_OWN_FOLDERS = {
+    "root": 0o700,
+    "home": 0o755,
+    "tmp": 0o1777,
+    "run": 0o755,
+    "run/lock": 0o1777,
+    "mnt": 0o755,
+    "srv": 0o755,
+    "media": 0o755,
+}
+_MADE_BY_BUBBLEWRAP = ("proc", "dev", "sys")
+_NOT_LAYERED = frozenset({"proc", "dev", "sys", "run", "tmp"})
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What lies at the sandbox's root, below its own writes.
+
+    Attributes:
+        overlays: Relative path -> its lower layers, lowest first.
+        links: Relative path -> where the symbolic link points.
+    """
+
+    overlays: dict[str, list[Path]] = field(default_factory=dict[str, "list[Path]"])
+    links: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A file system to be.
+
+    Attributes:
+        arguments: bubblewrap's, for its mounts.
+        folders: (path relative to the sandbox's folder, mode), to be made before, in order.
+    """
+
+    arguments: list[str]
+    folders: list[tuple[str, int]]
+
+
+def host_tree(state: Path, layers: Sequence[Path]) -> Tree:
+    """The host's system folders under these layers, without the engine's state wherever that lies."""
+    tree = Tree()
+    for name in SYSTEM_FOLDERS:
+        _add_host_path(tree, Path("/", name), state)
+    _add_layers(tree, layers)
+    return tree
+
+
+def image_tree(layers: Sequence[Path]) -> Tree:
+    """An image's own root, from its layers, lowest first."""
+    tree = Tree()
+    _add_layers(tree, layers)
+    return tree
+
+
+def with_layers(tree: Tree, layers: Sequence[Path]) -> Tree:
+    """The same tree with more layers on top."""
+    grown = Tree({name: list(lowers) for name, lowers in tree.overlays.items()}, dict(tree.links))
+    _add_layers(grown, layers)
+    return grown
+
+
+def lay_out(
+    tree: Tree, folder: Path, isolation: Isolation, *, devices: Sequence[Bind], binds: Sequence[Bind]
+) -> Layout:
+    """Put a sandbox's file system together, its files to lie in `folder`."""
+    root = folder / framing.ROOT
+    folders: dict[str, int] = {framing.ROOT: 0o755, framing.WORK: 0o700}
+    folders |= {f"{framing.ROOT}/{name}": mode for name, mode in _OWN_FOLDERS.items()}
+    folders |= {f"{framing.ROOT}/{name}": 0o755 for name in _MADE_BY_BUBBLEWRAP}
+    arguments = ["--bind", str(root), "/"]
+    for name, target in tree.links.items():
+        arguments += ["--symlink", target, f"/{name}"]
+    for number, (name, lowers) in enumerate(tree.overlays.items()):
+        for parent in reversed(Path(name).parents):
+            folders.setdefault(str(Path(framing.ROOT, parent)), 0o755)
+        folders |= {f"{framing.ROOT}/{name}": _mode(lowers[-1]), f"{framing.WORK}/{number}": 0o700}
+        for lower in lowers:
+            arguments += ["--overlay-src", str(lower)]
+        if isolation.layers_on_disk:
+            arguments += ["--overlay", str(root / name), str(folder / framing.WORK / str(number)), f"/{name}"]
+        else:
+            arguments += ["--tmp-overlay", f"/{name}"]
+    arguments += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
+    for device in devices:
+        arguments += ["--dev-bind", str(device.source), device.target]
+    for bind in binds:
+        arguments += ["--ro-bind" if bind.read_only else "--bind", str(bind.source), bind.target]
+    return Layout(arguments, list(folders.items()))
+
+
+def _add_host_path(tree: Tree, path: Path, state: Path) -> None:
+    name = str(path.relative_to("/"))
+    if path.is_symlink():
+        tree.links[name] = str(path.readlink())
+    elif not path.is_dir() or path == state:
+        return
+    elif state.is_relative_to(path):
+        for child in sorted(path.iterdir()):
+            _add_host_path(tree, child, state)
+    else:
+        tree.overlays[name] = [path]
+
+
+def _add_layers(tree: Tree, layers: Sequence[Path]) -> None:
+    """Lay each layer's folders over what is there: over the overlays where there are some, else as new ones."""
+    for layer in layers:
+        for entry in _entries(layer):
+            within = [name for name in tree.overlays if name.startswith(f"{entry.name}/")]
+            for name in within:
+                if (layer / name).is_dir():
+                    tree.overlays[name].append(layer / name)
+            if within:
+                continue
+            if entry.is_symlink():
+                if entry.name not in tree.overlays:
+                    tree.links[entry.name] = os.readlink(entry.path)
+            elif entry.is_dir():
+                tree.links.pop(entry.name, None)
+                tree.overlays.setdefault(entry.name, []).append(Path(entry.path))
+
+
+def _entries(layer: Path) -> Iterator[os.DirEntry[str]]:
+    for entry in sorted(os.scandir(layer), key=lambda entry: entry.name):
+        if entry.name not in _NOT_LAYERED:
+            yield entry
+
+
+def _mode(lower: Path) -> int:
+    """Of the upper folder, which is the one that counts, as the host has it."""
+    return lower.stat().st_mode & 0o7777

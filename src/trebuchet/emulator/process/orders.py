@@ -1,0 +1,184 @@
+"""What a supervisor is told: a `ProcessSpec` made concrete for this machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trebuchet.emulator.process.cover import cover_key
+from trebuchet.emulator.process.gpus import gpu_nodes, gpu_variables
+from trebuchet.emulator.process.layers import COVER, PYTHON, ensure_layer
+from trebuchet.emulator.process.layout import (
+    CAPABILITIES,
+    SYSTEM_FOLDERS,
+    Tree,
+    host_tree,
+    image_tree,
+    lay_out,
+    with_layers,
+)
+from trebuchet.emulator.process.network import files_of_variables, home_files, network_variables
+from trebuchet.emulator.process.python_layer import python_key, shared_library_folder
+from trebuchet.emulator.process.spec import Bind
+from trebuchet.emulator.process.supervise import framing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from trebuchet.emulator.process.isolation import Isolation
+    from trebuchet.emulator.process.spec import ProcessSpec
+
+HOME = "/root"
+SEARCH_PATH = "/root/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_DEFAULTS = {
+    "HOME": HOME,
+    "USER": "root",
+    "LOGNAME": "root",
+    "SHELL": "/bin/bash",
+    "LANG": "C.UTF-8",
+    "PATH": SEARCH_PATH,
+    "PIP_ROOT_USER_ACTION": "ignore",
+    "UV_LINK_MODE": "copy",  # the cache and the packages lie on different mounts
+}
+_SLEEP = ("sleep", "2147483647")
+_RESOLVER = Path("/etc/resolv.conf")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What does not change from one sandbox to the next.
+
+    Attributes:
+        state: The engine's state directory, resolved.
+        isolation: How sandboxes are kept apart here.
+        tree: The host's folders under the shared layers; empty in `plain`.
+        binds: What of the host shows in every sandbox.
+        variables: The host's network settings.
+    """
+
+    state: Path
+    isolation: Isolation
+    tree: Tree
+    binds: tuple[Bind, ...]
+    variables: dict[str, str]
+
+
+async def learn_machine(state: Path, isolation: Isolation) -> Machine:
+    """Make the shared layers if need be, and look at the host.
+
+    Raises:
+        CannotStartError: A layer could not be made.
+    """
+    variables = network_variables(os.environ)
+    if isolation.mode == "plain":
+        return Machine(state, isolation, Tree(), (), variables)
+    cover = await ensure_layer(state, COVER, cover_key(own_users=isolation.own_users))
+    python = await ensure_layer(state, PYTHON, python_key())
+    tree = host_tree(state, (cover, python))
+    return Machine(state, isolation, tree, tuple(_host_binds(state, variables)), variables)
+
+
+def make_order(machine: Machine, spec: ProcessSpec, folder: Path, log_limit: int) -> dict[str, Any]:
+    """The order for a supervisor. It holds the environment, secrets included: it may only travel, never be kept."""
+    order = {
+        "folder": str(folder),
+        "argv": list(spec.argv or _SLEEP),
+        "timeout_s": spec.timeout_s,
+        "pty": spec.pty,
+        "log_limit": log_limit,
+        "workdir": spec.workdir or HOME,
+    }
+    return order | (
+        _plain(machine, spec, folder) if machine.isolation.mode == "plain" else _boxed(machine, spec, folder)
+    )
+
+
+def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
+    tree = image_tree(spec.root_layers) if spec.root_layers else machine.tree
+    if spec.layers:
+        tree = with_layers(tree, spec.layers)
+    devices = tuple(gpu_nodes(spec.gpus))
+    binds = (*machine.binds, *spec.binds)
+    layout = lay_out(tree, folder, machine.isolation, devices=devices, binds=binds)
+    workdir = spec.workdir or HOME
+    users = ["--unshare-user", "--uid", "0", "--gid", "0"] if machine.isolation.own_users else []
+    capabilities = [word for name in CAPABILITIES for word in ("--cap-add", name)]
+    return {
+        "program": machine.isolation.program,
+        "bwrap": [
+            *(
+                "--unshare-pid",
+                "--unshare-ipc",
+                "--die-with-parent",
+                *users,
+                "--cap-drop",
+                "ALL",
+                *capabilities,
+            ),
+            *layout.arguments,
+            *("--dir", workdir, "--chdir", workdir),
+        ],
+        "capabilities": sorted(CAPABILITIES.values()),
+        "folders": layout.folders,
+        "env": _DEFAULTS | machine.variables | gpu_variables(spec.gpus, renumbered=True) | dict(spec.env),
+    }
+
+
+def _plain(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
+    """No container: its home and its work folder are all that is its own, and uploads become symbolic links."""
+    home = folder / framing.ROOT / "root"
+    workdir = _plain_place(folder, spec.workdir or HOME)
+    defaults = {
+        "HOME": str(home),
+        "TMPDIR": str(folder / framing.ROOT / "tmp"),
+        "LANG": os.environ.get("LANG", "C.UTF-8"),
+        "PATH": os.pathsep.join([str(home / ".local/bin"), os.environ.get("PATH", os.defpath)]),
+    }
+    folders = {framing.ROOT: 0o755, f"{framing.ROOT}/root": 0o700, f"{framing.ROOT}/tmp": 0o700}
+    for place in reversed([workdir, *workdir.parents]):
+        if place.is_relative_to(folder) and place != folder:
+            folders.setdefault(str(place.relative_to(folder)), 0o755)
+    return {
+        "bwrap": None,
+        "capabilities": None,
+        "workdir": str(workdir),
+        "folders": list(folders.items()),
+        "env": defaults | machine.variables | gpu_variables(spec.gpus, renumbered=False) | dict(spec.env),
+    }
+
+
+def place_inside(machine: Machine, folder: Path, path: str) -> str:
+    """Where a path of the sandbox's is found by a process in it."""
+    return path if machine.isolation.mode == "bubblewrap" else str(_plain_place(folder, path))
+
+
+def _plain_place(folder: Path, path: str) -> Path:
+    return folder / framing.ROOT / path.lstrip("/")
+
+
+def _host_binds(state: Path, variables: dict[str, str]) -> Iterator[Bind]:
+    seen: set[Path] = set()
+    for path in (*_resolver(), *_library_folders(), *files_of_variables(variables)):
+        if path not in seen and not _is_visible(path, state) and not _reveals_too_much(path, state):
+            seen.add(path)
+            yield Bind(source=path, target=str(path))
+    yield from home_files(Path.home())
+
+
+def _resolver() -> Iterable[Path]:
+    return (_RESOLVER.resolve(),) if _RESOLVER.exists() else ()
+
+
+def _library_folders() -> Iterable[Path]:
+    folder = shared_library_folder()
+    return (folder,) if folder else ()
+
+
+def _is_visible(path: Path, state: Path) -> bool:
+    return path.parts[1] in SYSTEM_FOLDERS and not path.is_relative_to(state) if len(path.parts) > 1 else True
+
+
+def _reveals_too_much(path: Path, state: Path) -> bool:
+    return path == Path.home() or state.is_relative_to(path) or path.is_relative_to(state)

@@ -1,0 +1,118 @@
+"""Running another command inside a sandbox that runs already.
+
+Two forks: the first joins the namespaces and stays, outside the sandbox's own tree of pids, to wait; the second is
+born inside and becomes the command. Both are forks of the supervisor, and must not keep what it holds open.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+from trebuchet.emulator.process.supervise.box import code_of
+from trebuchet.emulator.process.supervise.spawn import CANNOT_EXECUTE, take_over
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+_NAMESPACES = ("user", "ipc", "pid", "mnt")
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PID = struct.Struct("<I")
+_FIRST_OPEN = 3
+_MANY = 1 << 20
+
+
+def enter(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | None) -> tuple[int, int]:
+    """Fork a process that enters the sandbox and runs the command there.
+
+    Args:
+        order: argv, env, workdir, and the capabilities to keep.
+        stdio: The command's standard streams.
+        init_pid: The sandbox's first process, or None where there are no namespaces to join.
+
+    Returns:
+        The pid to wait for, which ends as the command ends, and a descriptor from which the command's own pid can
+        be read (4 bytes), then, if it cannot be executed, why; then its end.
+    """
+    report, report_end = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(report_end)
+        return pid, report
+    status = CANNOT_EXECUTE
+    try:
+        status = _outer(order, stdio, init_pid, report_end)
+    except OSError as error:
+        os.write(report_end, _PID.pack(0) + str(error).encode())
+    finally:
+        os._exit(status)
+
+
+def parse_report(report: bytes) -> tuple[int, str]:
+    """The command's pid (0 if there never was one), and why it could not be executed (empty if it was)."""
+    if len(report) < _PID.size:
+        return 0, "its process ended before it began" if report else ""
+    return _PID.unpack_from(report)[0], report[_PID.size :].decode(errors="replace")
+
+
+def _outer(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | None, report: int) -> int:
+    _keep_only((*stdio, report))
+    if init_pid is not None:
+        _join(init_pid)
+    go, go_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.read(go, 1)  # so that the pid is reported before anything else
+        _inner(order, stdio, report)
+    os.write(report, _PID.pack(pid))
+    os.write(go_end, b"\n")
+    _keep_only(())
+    return code_of(os.waitpid(pid, 0)[1])
+
+
+def _keep_only(descriptors: Sequence[int]) -> None:
+    """Close all descriptors but these and the standard ones."""
+    start = _FIRST_OPEN
+    for descriptor in sorted(set(descriptors)):
+        os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, _MANY)
+
+
+def _join(init_pid: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    opened: list[int] = []
+    for name in _NAMESPACES:
+        if os.readlink(f"/proc/self/ns/{name}") != os.readlink(f"/proc/{init_pid}/ns/{name}"):
+            opened.append(os.open(f"/proc/{init_pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC))
+    for descriptor in opened:
+        if libc.setns(descriptor, 0) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), "setns")
+        os.close(descriptor)
+
+
+def _inner(order: dict[str, Any], stdio: tuple[int, int, int], report: int) -> None:
+    try:
+        take_over(stdio)
+        if order["capabilities"] is not None:
+            _drop_capabilities(order["capabilities"])
+        os.umask(0o022)
+        os.chdir(order["workdir"])
+        os.execvpe(order["argv"][0], order["argv"], order["env"])
+    except OSError as error:
+        os.write(report, str(error).encode())
+    finally:
+        os._exit(CANNOT_EXECUTE)
+
+
+def _drop_capabilities(kept: Sequence[int]) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    number = 0
+    while number < 64 and (number in kept or libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0):
+        number += 1

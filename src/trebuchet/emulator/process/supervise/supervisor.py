@@ -1,0 +1,312 @@
+"""Watches over one sandbox from its start to its end: records, feeds, times out, kills, and leaves the result.
+
+It is a process of its own, in its own session, and works with no daemon alive. Its working directory is the
+sandbox's folder, and every path in here is relative to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import time
+
+from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.supervise.box import Bubblewrap, PlainGroup, code_of
+from trebuchet.emulator.process.supervise.child import Child
+from trebuchet.emulator.process.supervise.enter import enter, parse_report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+TIMED_OUT = 124
+KILLED = 137
+_LAST_OUTPUT_S = 10.0
+"""How long output is waited for after everything was killed; only a process stuck in the kernel makes it wait."""
+_NOT_READY_S = 0.002
+_BACKLOG = 64
+_MESSAGE_SIZE = 1 << 16
+
+
+class Supervisor:
+    def __init__(self, order: dict[str, Any], line: socket.socket) -> None:
+        """Take over an order.
+
+        Args:
+            order: What to run and how; see `orders.py` on the other side.
+            line: A connected socket to who ordered it.
+        """
+        self._order = order
+        self._selector = selectors.DefaultSelector()
+        self._lines: dict[socket.socket, bytearray] = {}
+        self._execs: dict[int, tuple[Child, int]] = {}
+        self._waiting: list[dict[str, Any]] = []
+        self._main = Child(".", order, self._selector)
+        self._box = Bubblewrap(order) if order["bwrap"] else PlainGroup(order)
+        self._wait_status: int | None = None
+        self._told = False
+        self._add_line(line)
+
+    def run(self) -> None:
+        """Run the sandbox to its end."""
+        listener = self._listen()
+        self._catch_children()
+        if os.path.exists(framing.TERMINATE):
+            self._main.finish(KILLED, "terminated")
+            return
+        if self._start():
+            while self._wait_status is None:
+                self._step()
+            self._end()
+        listener.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(framing.CONTROL)
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(framing.CONTROL)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ, self._on_connect)
+        self._listener = listener
+        return listener
+
+    def _catch_children(self) -> None:
+        woken, wake = socket.socketpair()
+        woken.setblocking(False)
+        wake.setblocking(False)
+        self._wake = wake
+        signal.set_wakeup_fd(wake.fileno())
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._selector.register(woken, selectors.EVENT_READ, self._on_children)
+        self._woken = woken
+
+    def _start(self) -> bool:
+        try:
+            for path, mode in self._order["folders"]:
+                _make_folder(path, mode)
+            self._box.spawn(self._main)
+        except OSError as error:
+            self._main.finish(None, "start_failed", str(error))
+            return False
+        self._main.release_stdio()
+        if self._box.status >= 0:
+            self._selector.register(self._box.status, selectors.EVENT_READ, self._on_status)
+        else:
+            self._main.started(self._box.init_pid)
+        return True
+
+    # The loop
+
+    def _step(self) -> None:
+        for key, mask in self._selector.select(self._patience()):
+            if key.data(key.fd, mask):
+                self._told = True
+        if self._waiting and self._box.ready():
+            waiting, self._waiting = self._waiting, []
+            for request in waiting:
+                self._enter(request)
+        self._enforce_deadlines()
+        self._tell()
+
+    def _patience(self) -> float | None:
+        if self._waiting:
+            return _NOT_READY_S
+        children = [self._main, *(child for child, _ in self._execs.values())]
+        deadlines = [child.deadline for child in children if child.deadline is not None]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _enforce_deadlines(self) -> None:
+        now = time.monotonic()
+        if self._main.deadline is not None and now >= self._main.deadline:
+            self._main.deadline = None
+            self._kill("timeout")
+        for child, report in self._execs.values():
+            if child.deadline is not None and now >= child.deadline:
+                child.deadline = None
+                self._kill_exec(child, report, "timeout")
+
+    def _on_status(self, descriptor: int, mask: int) -> bool:
+        del mask
+        if self._box.read_status():
+            self._main.started(self._box.init_pid)
+            if self._main.cause:
+                self._box.kill(self._main)
+            return True
+        if self._box.finished_reporting:
+            self._selector.unregister(descriptor)
+        return False
+
+    def _on_children(self, descriptor: int, mask: int) -> bool:
+        del descriptor, mask
+        with contextlib.suppress(BlockingIOError):
+            self._woken.recv(_MESSAGE_SIZE)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid == self._main.pid:
+                    self._wait_status = status
+                elif pid in self._execs:
+                    self._end_exec(pid, status)
+        return True
+
+    # The end
+
+    def _kill(self, cause: str) -> None:
+        if not self._main.cause:
+            self._main.cause = cause
+        self._box.kill(self._main)
+
+    def _end(self) -> None:
+        """The command has ended: end what it left behind, keep every byte of output, leave the result."""
+        assert self._wait_status is not None
+        self._box.kill(self._main)
+        exit_code = self._box.exit_code(self._wait_status)
+        if self._box.namespaced:
+            self._read_to_the_end()
+        self._main.drain()
+        for pid, (child, _) in tuple(self._execs.items()):
+            status = os.waitpid(pid, 0)[1]
+            if code_of(status) == KILLED:
+                child.cause = child.cause or "terminated"
+            self._end_exec(pid, status)
+        self._box.close()
+        self._finish(exit_code)
+
+    def _finish(self, exit_code: int | None) -> None:
+        main = self._main
+        if exit_code is not None and not (main.cause and exit_code == KILLED):
+            main.finish(exit_code, "exit")
+        elif main.cause:
+            main.finish(TIMED_OUT if main.cause == "timeout" else KILLED, main.cause)
+        elif self._wait_status is not None and os.WIFSIGNALED(self._wait_status):
+            main.finish(code_of(self._wait_status), "exit")
+        else:
+            main.finish(None, "start_failed", main.last_errors.decode(errors="replace").strip())
+
+    def _read_to_the_end(self) -> None:
+        until = time.monotonic() + _LAST_OUTPUT_S
+        while not self._main.drained and time.monotonic() < until:
+            for key, mask in self._selector.select(until - time.monotonic()):
+                key.data(key.fd, mask)
+            self._tell()
+
+    # Execs
+
+    def _enter(self, request: dict[str, Any]) -> None:
+        child = Child(request["folder"], request, self._selector)
+        order = {
+            "argv": request["argv"],
+            "env": {**self._order["env"], **request["env"]},
+            "workdir": request["workdir"] or self._order["workdir"],
+            "capabilities": self._order["capabilities"],
+        }
+        init_pid = self._box.init_pid if self._box.namespaced else None
+        child.pid, report = enter(order, child.stdio, init_pid)
+        child.release_stdio()
+        child.started(None)
+        self._execs[child.pid] = (child, report)
+        self._told = True
+
+    def _end_exec(self, pid: int, status: int) -> None:
+        child, report = self._execs.pop(pid)
+        child.drain()
+        _, complaint = parse_report(os.read(report, _MESSAGE_SIZE))
+        os.close(report)
+        if child.cause:
+            child.finish(TIMED_OUT if child.cause == "timeout" else KILLED, child.cause)
+        elif complaint:
+            child.finish(None, "start_failed", complaint)
+        else:
+            child.finish(code_of(status), "exit")
+        self._told = True
+
+    # Lines to daemons
+
+    def _add_line(self, line: socket.socket) -> None:
+        line.setblocking(False)
+        self._lines[line] = bytearray()
+        self._selector.register(line, selectors.EVENT_READ, lambda *_: self._on_line(line))
+
+    def _on_connect(self, descriptor: int, mask: int) -> bool:
+        del descriptor, mask
+        with contextlib.suppress(BlockingIOError):
+            self._add_line(self._listener.accept()[0])
+        return True  # what happened between its connecting and now it has not been told
+
+    def _on_line(self, line: socket.socket) -> bool:
+        try:
+            data = line.recv(_MESSAGE_SIZE)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._selector.unregister(line)
+            del self._lines[line]
+            line.close()
+            return False
+        self._lines[line] += data
+        for request in framing.take_messages(self._lines[line]):
+            self._obey(request)
+        return False
+
+    def _obey(self, request: dict[str, Any]) -> None:
+        match request["do"]:
+            case "terminate":
+                self._terminate(request["folder"])
+            case "exec":
+                self._waiting.append(request)
+            case "end_input":
+                for child in self._named(request["folder"]):
+                    child.close_input()
+            case "resize":
+                for child in self._named(request["folder"]):
+                    child.resize(request["rows"], request["columns"])
+            case _:
+                pass  # of a later version than this supervisor's
+
+    def _terminate(self, folder: str) -> None:
+        if folder == ".":
+            self._kill("terminated")
+            return
+        for request in [request for request in self._waiting if request["folder"] == folder]:
+            self._waiting.remove(request)
+            Child(folder, request, self._selector).finish(KILLED, "terminated")
+        for child, report in self._execs.values():
+            if child.folder == folder:
+                self._kill_exec(child, report, "terminated")
+
+    def _kill_exec(self, child: Child, report: int, cause: str) -> None:
+        child.cause = child.cause or cause
+        _kill_group(parse_report(os.read(report, _MESSAGE_SIZE))[0])
+
+    def _named(self, folder: str) -> list[Child]:
+        children = [self._main, *(child for child, _ in self._execs.values())]
+        return [child for child in children if child.folder == folder]
+
+    def _tell(self) -> None:
+        """Wake whoever watches. One whose socket is full has not read earlier wakes, and so will look anyway."""
+        if not self._told:
+            return
+        self._told = False
+        for line in self._lines:
+            with contextlib.suppress(OSError):
+                line.send(b".")
+
+
+def _make_folder(path: str, mode: int) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path)
+        os.chmod(path, mode)
+
+
+def _kill_group(pid: int) -> None:
+    if pid > 0:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
