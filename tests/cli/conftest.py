@@ -29,8 +29,7 @@ class Answer:
         return json.loads(self.out)
 
 
-def start(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
-    """Start the command line, to be watched and signalled."""
+def start_command_line(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "trebuchet", *arguments],
         cwd=cwd,
@@ -44,11 +43,17 @@ def start(*arguments: str, cwd: Path | None = None, **variables: str) -> subproc
 
 
 @pytest.fixture
+def start() -> Callable[..., subprocess.Popen[str]]:
+    """Start the command line, to be watched and signalled."""
+    return start_command_line
+
+
+@pytest.fixture
 def trebuchet(tmp_path: Path) -> Callable[..., Answer]:
     """Run the command line to its end, in the test's own folder."""
 
     def run(*arguments: str, **variables: str) -> Answer:
-        process = start(*arguments, cwd=tmp_path, **variables)
+        process = start_command_line(*arguments, cwd=tmp_path, **variables)
         out, err = process.communicate(timeout=100)
         return Answer(process.returncode, out, err)
 

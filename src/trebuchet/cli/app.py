@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from trebuchet.cli.console import accept_any_text, show
+from trebuchet.cli.console import accept_any_text, show, tell_note
 from trebuchet.cli.failures import exit_code_of, report
 from trebuchet.cli.session import Session
 from trebuchet.cli.verb import session_options
@@ -109,6 +110,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: Without the program's name; this process's own where None.
     """
     accept_any_text()
+    warnings.showwarning = _tell_warning
     session = Session()
     try:
         code = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=session)
@@ -119,6 +121,12 @@ def run_command_line(arguments: Sequence[str] | None = None) -> NoReturn:
         report(error, debug=session.debug)
         code = exit_code_of(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """A warning for the user in our own form; one for programmers is for their tests."""
+    if issubclass(category, UserWarning):
+        tell_note(str(message))
 
 
 def _leave_quietly() -> int:
