@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from trebuchet.errors import JobNotFoundError, UsageError
+from trebuchet.launcher import ending, refresh, search
+from trebuchet.launcher.clouds import CLOUDS, Cloud
+from trebuchet.launcher.progress import Told
+from trebuchet.lifecycle.contexts import Contexts
 from trebuchet.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
+    from trebuchet.client import Client
     from trebuchet.job import JobConfig
-    from trebuchet.launcher.clouds import Cloud
     from trebuchet.launcher.clusters import Cluster
-    from trebuchet.ledger import Event
+    from trebuchet.ledger import Event, Job
+    from trebuchet.lifecycle.clock import Clock
     from trebuchet.plan.model import Plan
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.status import JobStatus, LogEntry, LogSource
@@ -25,6 +32,7 @@ class Launcher:
     Args:
         settings: Where state is kept, and the names used on the control plane.
         price: US dollars an hour for a sandbox, for `JobStatus.cost_per_hour`; without it that stays None.
+        clock: For tests of what takes hours.
     """
 
     def __init__(
@@ -32,9 +40,11 @@ class Launcher:
         settings: Settings | None = None,
         *,
         price: Callable[[SandboxSpec], float | None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self._price = price
+        self.contexts = Contexts(self.settings, clock=clock)
+        self._clouds = {name: made(self, price) for name, made in CLOUDS.items()}
 
     # --- launching
 
@@ -65,11 +75,14 @@ class Launcher:
         Raises:
             PlanError: The job cannot be run as written.
             LaunchError: Nothing was created, or what was created has been ended.
-            ControlPlaneError: The control plane refused.
+            ControlPlaneError: The control plane refused; nothing was created or is left.
             LedgerError: The intent could not be written; nothing was created.
             KeyboardInterrupt: Before the sandbox's id was known; nothing is left behind.
         """
-        raise NotImplementedError
+        client = self.client(cloud or self._cloud_of(job))
+        told = Told(client, on_build_output, on_waiting)
+        status = client.launch(job, cluster_name, key=key, wait_for_gpu=wait_for_gpu, progress=told)
+        return self._clouds[client.cloud].cluster(status.cluster), status
 
     def run(self, job: JobConfig, cluster_name: str) -> JobStatus:
         """Launch a job on a cluster that exists.
@@ -77,7 +90,10 @@ class Launcher:
         Raises:
             ClusterNotFoundError: No job was ever launched under the name.
         """
-        raise NotImplementedError
+        cloud = self.get_cloud(job)
+        if cloud.get_cluster(cluster_name) is None:
+            raise search.no_cluster(cluster_name)
+        return cloud.client.launch(job, cluster_name)
 
     def plan(self, job: JobConfig, *, cloud: str | None = None) -> Plan:
         """What `up` would ask for. Creates nothing; for the local cloud it looks at the machine.
@@ -85,7 +101,7 @@ class Launcher:
         Raises:
             PlanError: The job cannot be run as written.
         """
-        raise NotImplementedError
+        return self.client(cloud or self._cloud_of(job)).plan(job)
 
     # --- looking
 
@@ -115,19 +131,49 @@ class Launcher:
             ClusterNotFoundError: No job was ever launched under `cluster`.
             JobNotFoundError: No job is called `id`.
         """
-        raise NotImplementedError
+        clouds = [self.client(cloud).cloud] if cloud is not None else self.which_clouds()
+        if id is not None:
+            job = search.find_job(self, id, cached=cached)
+            if job.cloud not in clouds or not _is_of(job, cluster):
+                raise JobNotFoundError(f"{id} is not among the jobs asked for.")
+            found = [job]
+        else:
+            found = self._of(clouds, cluster, cached=cached)
+        stale = {} if cached else refresh.refresh(self.contexts, found, cluster=cluster)
+        fresh = [self.contexts.ledger.job(job.key) or job for job in found] if not cached else found
+        return {
+            name: [
+                self.client(name).status_of(job, stale=stale.get(job.key))
+                for job in fresh
+                if job.cloud == name and not (unfinished and job.end_at is not None)
+            ]
+            for name in clouds
+        }
+
+    def _of(self, clouds: Sequence[str], cluster: str | None, *, cached: bool) -> list[Job]:
+        jobs = [job for job in self.contexts.ledger.jobs(cluster=cluster) if job.cloud in clouds]
+        if cluster is not None and not jobs:
+            if not cached:
+                jobs = search.adopt_cluster(self, clouds, cluster)
+            if not jobs:
+                raise search.no_cluster(cluster)
+        return jobs
 
     def find(self, ref: str, *, cached: bool = False) -> JobStatus:
-        """One job by its key, a sandbox id of any attempt, a unique prefix of either; else the newest of a cluster.
+        """One job by its key, an id of any attempt, a unique prefix of either; else the newest of a cluster.
 
         Raises:
             JobNotFoundError: There is none, or a prefix fits several (the hint names them).
         """
-        raise NotImplementedError
+        job = search.find_job(self, ref, cached=cached)
+        stale = {} if cached else refresh.refresh(self.contexts, [job])
+        job = self.contexts.ledger.job(job.key) or job
+        return self.client(job.cloud).status_of(job, stale=stale.get(job.key))
 
     def jobs(self, *, cloud: str | None = None, cluster: str | None = None) -> list[JobStatus]:
         """What the ledger knows, newest first, nothing looked up; [] where it knows nothing."""
-        raise NotImplementedError
+        jobs = self.contexts.ledger.jobs(cloud=cloud, cluster=cluster)
+        return [self.client(job.cloud).status_of(job) for job in jobs]
 
     def wait(
         self,
@@ -145,7 +191,15 @@ class Launcher:
             timeout: Seconds; the statuses as they then are come back.
             on_change: Called whenever a job's state or reason has changed.
         """
-        raise NotImplementedError
+        jobs = [search.find_job(self, ref, cached=False) for ref in refs]
+        ended = refresh.wait(
+            self.contexts,
+            jobs,
+            enough=1 if any_one else len(jobs),
+            timeout=timeout,
+            on_change=lambda job: on_change(self._status(job)) if on_change is not None else None,
+        )
+        return [self._status(job) for job in ended]
 
     def logs(
         self,
@@ -171,15 +225,19 @@ class Launcher:
             JobNotFoundError: No such job, or it has no such attempt.
             ClusterUnreachableError: The connection broke and stayed away; the log goes on, unseen.
         """
-        raise NotImplementedError
+        job = search.find_job(self, ref, cached=False)
+        sandbox_id = search.sandbox_of(self.contexts.ledger, job, attempt)
+        return self.client(job.cloud).logs(
+            job, sandbox_id=sandbox_id, follow=follow, since=since, tail=tail, source=source
+        )
 
     def events(self, ref: str) -> list[Event]:
         """What happened to a job, oldest first."""
-        raise NotImplementedError
+        return self.contexts.ledger.events(search.find_job(self, ref, cached=True).key)
 
     # --- ending
 
-    def cancel(self, id: str, cloud: str | None = None, cluster: str | None = None) -> JobStatus:  # noqa: A002
+    def cancel(self, id: str, cloud: str | None = None, cluster: str | None = None) -> JobStatus:  # noqa: A002 - Oumi's name
         """End a job. A job that has ended already stays what it was.
 
         The wish is written first; if the control plane cannot be reached then, whoever reconciles next ends it.
@@ -193,7 +251,10 @@ class Launcher:
             JobNotFoundError: No such job.
             ClusterUnreachableError: The wish is written and the sandbox's end is not yet known.
         """
-        raise NotImplementedError
+        job = search.find_job(self, id, cached=False)
+        if (cloud is not None and job.cloud != self.client(cloud).cloud) or not _is_of(job, cluster):
+            raise JobNotFoundError(f"{id} is not among the jobs of {cluster or cloud}.")
+        return self._status(ending.cancel_all(self.contexts, [job])[0])
 
     def stop(self, cloud: str, cluster: str) -> list[JobStatus]:
         """Cancel every unfinished job of a cluster; gives those it cancelled.
@@ -201,7 +262,9 @@ class Launcher:
         Raises:
             ClusterNotFoundError: No job was ever launched under the name.
         """
-        raise NotImplementedError
+        jobs = self._of([self.client(cloud).cloud], cluster, cached=False)
+        refresh.refresh(self.contexts, jobs, cluster=cluster)
+        return [self._status(job) for job in ending.cancel_all(self.contexts, self._unfinished(jobs))]
 
     def down(self, cloud: str, cluster: str) -> list[JobStatus]:
         """As `stop`, and verify that nothing of the cluster runs any more.
@@ -210,7 +273,9 @@ class Launcher:
             ClusterNotFoundError: No job was ever launched under the name.
             ControlPlaneError: Something still runs; the message names it.
         """
-        raise NotImplementedError
+        stopped = self.stop(cloud, cluster)
+        ending.verify_gone(self.contexts, self.contexts.of(cloud), cluster)
+        return [self.find(status.key, cached=True) for status in stopped]
 
     # --- clouds
 
@@ -220,18 +285,51 @@ class Launcher:
         Raises:
             UsageError: There is no cloud of this name.
         """
-        raise NotImplementedError
+        name = job_or_cloud if isinstance(job_or_cloud, str) else self._cloud_of(job_or_cloud)
+        if name not in self._clouds:
+            raise UsageError(f"There is no cloud {name!r}.", hint=f"Known are {', '.join(self._clouds)}.")
+        return self._clouds[name]
 
     def which_clouds(self) -> list[str]:
         """`["local", "modal"]`."""
-        raise NotImplementedError
+        return list(self._clouds)
+
+    def client(self, cloud: str) -> Client:
+        """The client of a cloud.
+
+        Raises:
+            UsageError: There is no cloud of this name.
+        """
+        return self.get_cloud(cloud).client
 
     # --- upkeep
 
     def reconcile(self) -> list[JobStatus]:
         """Move what is toward what was wanted, once; gives the jobs whose state changed by it."""
-        raise NotImplementedError
+        before = self.contexts.ledger.jobs(unfinished=True)
+        refresh.refresh(self.contexts, before)
+        after = [self.contexts.ledger.job(job.key) or job for job in before]
+        return [self._status(new) for old, new in zip(before, after, strict=True) if _changed(old, new)]
 
     def close(self) -> None:
         """Drop connections. Jobs live on."""
-        raise NotImplementedError
+        self.contexts.close()
+
+    def _status(self, job: Job) -> JobStatus:
+        return self.client(job.cloud).status_of(job)
+
+    def _unfinished(self, jobs: Sequence[Job]) -> list[Job]:
+        fresh = (self.contexts.ledger.job(job.key) or job for job in jobs)
+        return [job for job in fresh if job.end_at is None]
+
+    @staticmethod
+    def _cloud_of(job: JobConfig) -> str:
+        return job.resources.cloud or os.environ.get("TREBUCHET_CLOUD") or "local"
+
+
+def _is_of(job: Job, cluster: str | None) -> bool:
+    return cluster is None or cluster in {job.cluster, job.sandbox_id, job.key}
+
+
+def _changed(old: Job, new: Job) -> bool:
+    return (old.state, old.reason, old.sandbox_id) != (new.state, new.reason, new.sandbox_id)

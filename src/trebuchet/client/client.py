@@ -1,0 +1,281 @@
+"""One client for each cloud. They differ in the address alone."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+
+from trebuchet.client.log_stream import ModalLogStream
+from trebuchet.errors import ClusterUnreachableError, JobNotFoundError
+from trebuchet.lifecycle import cancel, launch, naming, reconcile
+from trebuchet.lifecycle.adopt import adopt
+from trebuchet.lifecycle.contexts import Contexts
+from trebuchet.lifecycle.output import without_markers
+from trebuchet.lifecycle.view import status_of
+from trebuchet.settings import Settings
+from trebuchet.status import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from trebuchet.job import JobConfig
+    from trebuchet.ledger import Job
+    from trebuchet.lifecycle.context import Context
+    from trebuchet.lifecycle.launch import Progress
+    from trebuchet.plan.model import Plan
+    from trebuchet.sandbox import SandboxSpec
+    from trebuchet.status import JobStatus, LogEntry, LogSource
+
+    Price = Callable[[SandboxSpec], float | None]
+
+
+class _SdkSide(Protocol):
+    """What the engines offer beside their contract."""
+
+    def handle(self, sandbox_id: str) -> Any: ...
+
+    def machine(self) -> dict[str, int]: ...
+
+
+class Client:
+    """The primitives on one cloud. Use `ModalClient` or `LocalClient`.
+
+    Args:
+        settings: Where state is kept, and the names used on the control plane.
+        price: US dollars an hour for a sandbox, for `JobStatus.cost_per_hour`; without it that stays None.
+        contexts: To share a ledger and connections with other clients.
+    """
+
+    cloud: ClassVar[str]
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        price: Price | None = None,
+        *,
+        contexts: Contexts | None = None,
+    ) -> None:
+        self.settings = contexts.settings if contexts is not None else settings or Settings()
+        self._contexts = contexts or Contexts(self.settings)
+        self._price = price
+        self._launched: dict[str, list[str]] = {}
+
+    # --- launching
+
+    def launch(
+        self,
+        job: JobConfig,
+        cluster_name: str | None = None,
+        timeout: int | None = None,
+        *,
+        key: str | None = None,
+        wait_for_gpu: float | None = None,
+        progress: Progress | None = None,
+    ) -> JobStatus:
+        """Create a job's sandbox, which outlives this process; returns when its id is known.
+
+        Args:
+            job: What to run.
+            cluster_name: The label; None for the sandbox's id.
+            timeout: Seconds until the job is ended; None for the job file's own, then 24 hours.
+            key: Makes the launch idempotent: a job of this key is given back instead of launched again.
+            wait_for_gpu: Seconds to go on asking for a GPU; None for as long as the SDK does (21 minutes).
+            progress: Is told how it goes on.
+
+        Raises:
+            PlanError: The job cannot be run as written.
+            LaunchError: Nothing was created, or what was created has been ended.
+            ControlPlaneError: The control plane refused; nothing was created or is left.
+            LedgerError: The intent could not be written; nothing was created.
+        """
+        if timeout is not None:
+            job = replace(job, timeout=timeout)
+        plan = self.plan(job)
+        launched = launch.launch(
+            self._context,
+            job,
+            plan,
+            cluster=cluster_name,
+            key=key,
+            wait_for_gpu=wait_for_gpu,
+            progress=progress,
+        )
+        status = self.status_of(launched)
+        self._launched.setdefault(status.cluster, []).append(status.id)
+        # All that is known yet is that it exists; whether it runs is for a look-up to tell.
+        return status if status.done else replace(status, state=JobState.PENDING)
+
+    def plan(self, job: JobConfig) -> Plan:
+        """What `launch` would ask for.
+
+        Raises:
+            PlanError: The job cannot be run as written.
+        """
+        from trebuchet.plan import make_plan  # noqa: PLC0415 - a status makes no plan
+        from trebuchet.plan.machine import Machine  # noqa: PLC0415 - as above
+
+        here = None
+        if self.cloud == "local":
+            side = cast("_SdkSide", self._context.engine)
+            here = Machine(gpus=side.machine(), cpus=None, memory_mib=None)
+        return make_plan(job, cloud=self.cloud, cache_volume=self.settings.cache_volume, machine=here)
+
+    # --- looking
+
+    def find_sandboxes_for_cluster(self, cluster: str) -> list[str]:
+        """Ids of a cluster's unfinished sandboxes, by their tag: from any process, on any machine.
+
+        Where the control plane cannot be reached: those that the ledger knows, with a warning.
+        """
+        try:
+            return self._context.engine.find(self._context.tag("cluster", naming.tag_value(cluster)))
+        except ClusterUnreachableError as error:
+            warnings.warn(f"{error} These are the sandboxes that the ledger knows.", stacklevel=2)
+            jobs = self._contexts.ledger.jobs(cloud=self.cloud, cluster=cluster, unfinished=True)
+            return [job.sandbox_id for job in jobs if job.sandbox_id is not None]
+
+    def sandboxes_for_cluster(self, cluster: str) -> list[str]:
+        """Ids of the sandboxes that this client launched under a cluster's name, oldest first. Makes no call."""
+        return list(self._launched.get(cluster, ()))
+
+    def get_call(self, sandbox_id: str) -> Any:
+        """The SDK's own handle of a sandbox.
+
+        Raises:
+            JobNotFoundError: The control plane does not know it.
+        """
+        return cast("_SdkSide", self._context.engine).handle(sandbox_id)
+
+    def get_status(self, sandbox_id: str) -> JobStatus:
+        """A job, looked up.
+
+        Args:
+            sandbox_id: Of any of its attempts, or the job's key.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+            ClusterUnreachableError: The control plane gave no answer.
+        """
+        job = self.find_job(sandbox_id)
+        context = self._contexts.of_job(job)
+        if job.end_at is None and job.sandbox_id is not None and job.current.claim is None:
+            reconcile.look_up(context, job)
+        elif job.end_at is None:
+            reconcile.reconcile(context, [job], tags=context.tag("launch", job.current.launch_tag))
+        return self.status_of(context.fresh(job))
+
+    def find_job(self, ref: str) -> Job:
+        """The ledger's row of a job; one that another ledger launched is written down first.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+        """
+        for key in self._contexts.ledger.resolve(ref, limit=1):
+            job = self._contexts.ledger.job(key)
+            if job is not None and job.cloud == self.cloud and ref in {key, *self._sandboxes(job)}:
+                return job
+        job = adopt(self._context, ref)
+        if job is None:
+            raise JobNotFoundError(f"The sandbox {ref} was not launched by Trebuchet.")
+        return job
+
+    def _sandboxes(self, job: Job) -> set[str]:
+        return {
+            job.sandbox_id or job.key,
+            *(one.sandbox_id or "" for one in self._contexts.ledger.attempts(job.key)),
+        }
+
+    # --- output and end
+
+    def get_logs_stream(self, sandbox_id: str) -> ModalLogStream:
+        """The output of a pending, running or finished job, to its end.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+        """
+        job = self.find_job(sandbox_id)
+        return ModalLogStream(self.logs(job, follow=True))
+
+    def logs(
+        self,
+        job: Job,
+        *,
+        sandbox_id: str | None = None,
+        follow: bool = False,
+        since: datetime | None = None,
+        tail: int | None = None,
+        source: LogSource | None = None,
+    ) -> Iterator[LogEntry]:
+        """Output of one sandbox of a job, the newest unless another is named, without the wrapper's own lines."""
+        context = self._contexts.of_job(job)
+        wanted = sandbox_id or job.sandbox_id
+        if wanted is None:
+            job = self._with_sandbox(context, job)
+            wanted = job.sandbox_id
+        if wanted is None:
+            return
+        entries = context.engine.logs(wanted, follow=follow, since=since, tail=tail, source=source)
+        yield from without_markers(entries, job.key)
+
+    def _with_sandbox(self, context: Context, job: Job) -> Job:
+        if job.end_at is not None:
+            return job
+        return launch.await_id(context, job, on_waiting=lambda _: None)
+
+    def cancel(self, sandbox_id: str, *, by: str | None = None) -> JobStatus:
+        """End a job; one that has ended stays what it was.
+
+        Raises:
+            JobNotFoundError: There is no such job.
+            ClusterUnreachableError: The wish is written, and the sandbox's end is not yet known.
+        """
+        job = self.find_job(sandbox_id)
+        return self.status_of(cancel.cancel(self._contexts.of_job(job), job, by=by))
+
+    def close(self) -> None:
+        """Drop connections. Jobs live on."""
+        self._contexts.close()
+
+    # --- within
+
+    @property
+    def _context(self) -> Context:
+        return self._contexts.of(self.cloud)
+
+    def status_of(self, job: Job, *, stale: str | None = None) -> JobStatus:
+        """A row of the ledger as a status. Makes no call.
+
+        Args:
+            job: The row.
+            stale: Why it could not be looked up just now.
+        """
+        dashboard = None
+        if job.sandbox_id is not None:
+            dashboard = self._contexts.of_job(job).engine.dashboard_url(job.sandbox_id)
+        return status_of(
+            job,
+            cost_per_hour=self._cost(job),
+            dashboard=dashboard,
+            stale=stale,
+            now=self._contexts.clock.now(),
+        )
+
+    def _cost(self, job: Job) -> float | None:
+        if self._price is None:
+            return None
+        candidates = self._contexts.ledger.recipe(job.key).candidates
+        return self._price(candidates[job.current.candidate]) if candidates else None
+
+
+class ModalClient(Client):
+    """The primitives on Modal."""
+
+    cloud = "modal"
+
+
+class LocalClient(Client):
+    """The primitives on the local engine: the same client at another address."""
+
+    cloud = "local"

@@ -1,0 +1,74 @@
+"""The keeper as a process: its lock, the pipe that wakes it, how it leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, TextIO
+
+from trebuchet.keeper.work import Keeper
+from trebuchet.lifecycle.contexts import Contexts
+
+if TYPE_CHECKING:
+    from trebuchet.lifecycle.handoff import Post
+    from trebuchet.settings import Settings
+
+_PREDECESSOR_LEAVES_WITHIN_S = 3.0
+_IDLE_S = 60.0
+
+
+def keep(cloud: str, settings: Settings, post: Post) -> None:
+    """Be the keeper until there is nothing left to hold; never returns."""
+    if (lock := _locked(post)) is None:
+        os._exit(0)  # Another one is at work.
+    with contextlib.suppress(FileExistsError):
+        os.mkfifo(post.pipe, 0o600)
+    # For reading and writing, so that there is always a writer and a read never meets the end.
+    pipe = os.open(post.pipe, os.O_RDWR | os.O_NONBLOCK)
+    keeper = Keeper(Contexts(settings), cloud, wake=lambda: _ring(pipe))
+    try:
+        _work(keeper, pipe)
+    except BaseException:  # noqa: BLE001 - whatever it was, the process ends below, and its log says why
+        traceback.print_exc(file=sys.stderr)
+    if keeper.holding:
+        # A normal exit would cancel what blocks, and the SDK would then end the sandboxes.
+        os.kill(os.getpid(), signal.SIGKILL)
+    lock.close()
+    os._exit(0)
+
+
+def _work(keeper: Keeper, pipe: int) -> None:
+    idle_since = time.monotonic()
+    while keeper.holding or time.monotonic() - idle_since < _IDLE_S:
+        pause = keeper.turn()
+        if keeper.holding:
+            idle_since = time.monotonic()
+        readable, _, _ = select.select([pipe], [], [], min(pause, _IDLE_S))
+        if readable:
+            with contextlib.suppress(BlockingIOError):
+                os.read(pipe, 65_536)
+
+
+def _ring(pipe: int) -> None:
+    with contextlib.suppress(BlockingIOError):  # It is full of calls to wake up.
+        os.write(pipe, b"!")
+
+
+def _locked(post: Post) -> TextIO | None:
+    file = post.lock.open("w", encoding="ascii")
+    deadline = time.monotonic() + _PREDECESSOR_LEAVES_WITHIN_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.05)
+        else:
+            return file

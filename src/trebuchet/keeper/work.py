@@ -1,0 +1,161 @@
+"""What the keeper does: hold launches, and write their sandboxes' ids down while they still block."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trebuchet.errors import CapacityError, LaunchError, NotFoundError, TrebuchetError
+from trebuchet.lifecycle import create, observe, reconcile
+from trebuchet.lifecycle.intent import bound
+from trebuchet.lifecycle.launch import end_if_unwanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trebuchet.ledger import Job
+    from trebuchet.lifecycle.context import Context
+    from trebuchet.lifecycle.contexts import Contexts
+
+_FIRST_LOOK_S = 0.3
+"""Most creations that do not wait for a GPU are back by then, and need no look-up."""
+
+_LONGEST_LOOK_S = 5.0
+_REST_S = 5.0
+_PAUSE_WITHOUT_CAPACITY_S = 10.0
+
+
+@dataclass
+class _Hold:
+    """A launch that is held: its thread, and when its id is looked for next."""
+
+    job: Job
+    thread: threading.Thread
+    next_look: float = field(default_factory=lambda: time.monotonic() + _FIRST_LOOK_S)
+    pause: float = _FIRST_LOOK_S
+
+
+class Keeper:
+    """Holds what the ledger wants created with a GPU, for one cloud.
+
+    Args:
+        contexts: The ledger and its control planes.
+        cloud: Whose jobs it holds.
+        wake: Called when there is something to do before the pause of `turn` is over.
+    """
+
+    def __init__(self, contexts: Contexts, cloud: str, *, wake: Callable[[], None]) -> None:
+        self._contexts = contexts
+        self._cloud = cloud
+        self._wake = wake
+        self._holds: dict[str, _Hold] = {}
+
+    @property
+    def holding(self) -> bool:
+        return bool(self._holds)
+
+    def turn(self) -> float:
+        """Take up what is wanted, look for ids, let go of what is done; the seconds until the next turn."""
+        self._holds = {key: hold for key, hold in self._holds.items() if hold.thread.is_alive()}
+        for job in self._contexts.ledger.jobs(cloud=self._cloud, unfinished=True):
+            if job.current.gpu is not None and job.sandbox_id is None and job.key not in self._holds:
+                self._take_up(job)
+        return min([_REST_S, *(self._learn_id(hold) for hold in self._holds.values())])
+
+    def _take_up(self, job: Job) -> None:
+        context = self._contexts.of_job(job)
+        if job.current.claim is not None and context.claims.is_alive(job.current.claim):
+            return
+        if not context.sees(job):
+            return
+        thread = threading.Thread(target=self._hold, args=(context, job), daemon=True, name=job.key)
+        self._holds[job.key] = _Hold(job, thread)
+        thread.start()
+
+    def _hold(self, context: Context, job: Job) -> None:
+        try:
+            hold(context, job)
+        except TrebuchetError as error:
+            print(f"{job.key}: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - the keeper's log
+        finally:
+            self._wake()
+
+    def _learn_id(self, hold: _Hold) -> float:
+        """Find the id of a sandbox that `create` has not given yet; the seconds until it is worth another look."""
+        now = time.monotonic()
+        if now >= hold.next_look:
+            context = self._contexts.of_job(hold.job)
+            job = context.fresh(hold.job)
+            if job.sandbox_id is not None or job.end_at is not None:
+                hold.pause = _LONGEST_LOOK_S
+            else:
+                self._look(context, job)
+                hold.pause = min(hold.pause * 2, _LONGEST_LOOK_S)
+            hold.next_look = time.monotonic() + hold.pause
+        return max(0.0, hold.next_look - time.monotonic())
+
+    def _look(self, context: Context, job: Job) -> None:
+        try:
+            found = context.engine.find(context.tag("launch", job.current.launch_tag))
+        except TrebuchetError:
+            return  # Another look follows.
+        if found:
+            context.ledger.created(job.current, found[0], at=context.clock.now())
+
+
+def hold(context: Context, job: Job) -> None:
+    """Create a job's sandbox, however long that takes; its end is written if it cannot be had."""
+    with create.claimed(context, job.current) as mine:
+        if not mine:
+            return
+        job = context.fresh(job)
+        if job.end_at is not None or job.sandbox_id is not None:
+            return
+        found = create.existing(context, job.current)
+        if found is not None:
+            context.ledger.created(job.current, found, at=context.clock.now())
+            return
+        try:
+            _until_created(context, job)
+        except TrebuchetError as error:
+            _failed(context, context.fresh(job), error)
+            return
+    end_if_unwanted(context, context.fresh(job))
+
+
+def _until_created(context: Context, job: Job) -> None:
+    recipe = context.ledger.recipe(job.key)
+    while True:
+        spec = recipe.candidates[job.current.candidate]
+        try:
+            create.create(
+                context, job, bound(context, job, spec, user=recipe.config.get("user"), values=None)
+            )
+        except CapacityError:
+            job = context.fresh(job)
+            if job.cancel_at is not None or context.clock.now() >= job.launch_until:
+                raise
+            following = (job.current.candidate + 1) % len(recipe.candidates)
+            gpu = recipe.candidates[following].gpu
+            context.ledger.no_capacity(job.current, candidate=following, gpu=gpu, at=context.clock.now())
+            context.clock.sleep(_PAUSE_WITHOUT_CAPACITY_S)
+            job = context.fresh(job)
+        else:
+            context.ledger.running(context.fresh(job).current, at=context.clock.now())
+            return
+
+
+def _failed(context: Context, job: Job, error: TrebuchetError) -> None:
+    if isinstance(error, NotFoundError) and job.secret is not None:
+        error = LaunchError(
+            f"Something that {job.name} needs is no longer there: {error}", hint="Launch the job again."
+        )
+    if job.cancel_at is None:
+        reconcile.give_up(context, job, error)
+    elif job.sandbox_id is None:
+        reconcile.end(context, job, observe.cancelled(job))
+    else:
+        reconcile.look_up(context, job)

@@ -1,0 +1,82 @@
+"""Bringing jobs up to date, each on the control plane where it lives."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from trebuchet.errors import TrebuchetError
+from trebuchet.lifecycle import naming
+from trebuchet.lifecycle.contexts import place_of
+from trebuchet.lifecycle.reconcile import reconcile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trebuchet.ledger import Job
+    from trebuchet.lifecycle.contexts import Contexts
+
+_PAUSES_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+def refresh(contexts: Contexts, jobs: Sequence[Job], *, cluster: str | None = None) -> dict[str, str]:
+    """Reconcile the unfinished among some jobs. Nothing unfinished: nothing is asked, no SDK is loaded.
+
+    Args:
+        contexts: The ledger and its control planes.
+        jobs: From the ledger.
+        cluster: The label that all of them carry, to shorten the lists.
+
+    Returns:
+        By key, why a job could not be looked up, in words.
+    """
+    groups = defaultdict[object, list["Job"]](list)
+    for job in jobs:
+        if job.end_at is None or job.secret is not None:
+            groups[place_of(job)].append(job)
+    stale = dict[str, str]()
+    for group in groups.values():
+        context = contexts.of_job(group[0])
+        labelled = cluster is not None and all(job.cluster == cluster for job in group)
+        if labelled and cluster is not None:
+            tags = context.tag("cluster", naming.tag_value(cluster))
+        elif len(group) == 1:
+            tags = context.tag("key", group[0].key)
+        else:
+            tags = {}
+        try:
+            failures = reconcile(context, [job for job in group if job.end_at is None], tags=tags)
+            stale |= {key: str(error) for key, error in failures.items()}
+        except TrebuchetError as error:
+            stale |= dict.fromkeys((job.key for job in group), str(error))
+    return stale
+
+
+def wait(
+    contexts: Contexts,
+    jobs: Sequence[Job],
+    *,
+    enough: int,
+    timeout: float | None,
+    on_change: Callable[[Job], None],
+) -> list[Job]:
+    """Look jobs up until so many have ended, or time is up."""
+    clock = contexts.clock
+    deadline = None if timeout is None else clock.now() + timeout
+    current = {job.key: job for job in jobs}
+    for turn in range(1_000_000_000):
+        refresh(contexts, list(current.values()))
+        for key, before in list(current.items()):
+            after = contexts.ledger.job(key) or before
+            if (before.state, before.reason) != (after.state, after.reason):
+                on_change(after)
+            current[key] = after
+        if sum(current[job.key].end_at is not None for job in jobs) >= enough:
+            break
+        pause = _PAUSES_S[min(turn, len(_PAUSES_S) - 1)]
+        if deadline is not None:
+            if clock.now() >= deadline:
+                break
+            pause = min(pause, deadline - clock.now())
+        clock.sleep(pause)
+    return [current[job.key] for job in jobs]

@@ -1,0 +1,48 @@
+"""Recipes as JSON: what can be written down, which is everything but the values of an environment."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trebuchet.ledger.records import Recipe
+from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, Upload, VolumeMount
+
+if TYPE_CHECKING:
+    from trebuchet.job import JobConfig
+
+
+def config_as_data(job: JobConfig) -> dict[str, Any]:
+    """A job's content with `envs` and `secrets` reduced to their names."""
+    nameless = replace(job, envs=dict.fromkeys(job.envs), secrets=dict.fromkeys(job.secrets))
+    data: dict[str, Any] = json.loads(json.dumps(asdict(nameless), default=str))
+    return data
+
+
+def encode_candidates(candidates: tuple[SandboxSpec, ...]) -> str:
+    return json.dumps([asdict(replace(spec, env={})) for spec in candidates], default=str)
+
+
+def decode_recipe(config: str, candidates: str) -> Recipe:
+    return Recipe(config=json.loads(config), candidates=tuple(_spec(data) for data in json.loads(candidates)))
+
+
+def _spec(data: dict[str, Any]) -> SandboxSpec:
+    image = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in data["image"].items()
+    }  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - JSON is untyped
+    return SandboxSpec(
+        **{
+            **data,
+            "argv": tuple(data["argv"]),
+            "image": ImageSpec(**image),
+            "secrets": tuple(data["secrets"]),
+            "regions": tuple(data["regions"]),
+            "uploads": tuple(Upload(**{**one, "source": Path(one["source"])}) for one in data["uploads"]),
+            "volumes": tuple(VolumeMount(**one) for one in data["volumes"]),
+            "buckets": tuple(BucketMount(**one) for one in data["buckets"]),
+            "ports": tuple(data["ports"]),
+        }
+    )

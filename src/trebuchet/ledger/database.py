@@ -1,0 +1,233 @@
+"""One SQLite file, used by many processes and threads at once. No other package imports sqlite3."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import warnings
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from trebuchet.errors import LedgerError
+from trebuchet.ledger import filesystem
+from trebuchet.ledger.schema import MIGRATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_PATIENCE_S = 60.0
+"""How long a writer waits for its turn before it gives up."""
+
+_DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_SEQUENCE"})
+
+
+class Database:
+    """Connections to one file: one for each thread, since SQLite's own may not be shared safely.
+
+    Args:
+        path: The file; it and its folder are made, private to the user.
+        on_step: Called before and after each transaction that writes, with its name.
+
+    Attributes:
+        set_aside: Where a damaged file was moved when this one was opened; None where there was none.
+    """
+
+    def __init__(self, path: Path, *, on_step: Callable[[str], None]) -> None:
+        self.path = path
+        self.set_aside: Path | None = None
+        self._on_step = on_step
+        self._local = threading.local()
+        self._open_ones: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        with self._errors():
+            self._make_private()
+            filesystem.check(path.parent)
+        self._migrate()
+
+    def close(self) -> None:
+        with self._lock:
+            for connection in self._open_ones:
+                connection.close()
+            self._open_ones.clear()
+        self._local = threading.local()
+
+    def rows(self, query: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+        """Read."""
+        with self._errors():
+            return self._connection().execute(query, values).fetchall()
+
+    def row(self, query: str, values: tuple[Any, ...] = ()) -> sqlite3.Row | None:
+        """Read one row, or None."""
+        with self._errors():
+            row: sqlite3.Row | None = self._connection().execute(query, values).fetchone()
+            return row
+
+    @contextmanager
+    def writing(
+        self, step: str, *, sync: Literal["NORMAL", "FULL"] = "NORMAL"
+    ) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it happens, or nothing.
+
+        Args:
+            step: What it does, for `on_step`.
+            sync: SQLite's word for how much may be lost in a power cut (never in a crash of this program): the
+                last writes, or nothing. What no control plane could tell again wants `FULL`.
+
+        Raises:
+            LedgerError: It could not be written.
+        """
+        self._on_step(f"before {step}")
+        with self._errors():
+            connection = self._connection()
+            connection.execute(f"PRAGMA synchronous = {sync}")
+            self._begin(connection)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # A full disk has rolled it back already.
+                    connection.execute("ROLLBACK")
+                raise
+        self._on_step(f"after {step}")
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None and self._local.pid == os.getpid():
+            return connection
+        # A connection that came through a fork is its parent's, and is left alone.
+        connection = sqlite3.connect(self.path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        for pragma in ("foreign_keys = ON", "synchronous = NORMAL"):
+            connection.execute(f"PRAGMA {pragma}")
+        self._local.connection, self._local.pid = connection, os.getpid()
+        with self._lock:
+            self._open_ones.append(connection)
+        return connection
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        give_up = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def _make_private(self) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+    def _migrate(self) -> None:
+        with self._errors():
+            try:
+                version = self._version()
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorname not in _DAMAGE:
+                    raise
+                self._put_aside()
+                version = self._version()
+            if version > len(MIGRATIONS):
+                raise LedgerError(
+                    f"{self.path} was written by a newer Trebuchet.",
+                    hint="Upgrade this one, or set TREBUCHET_HOME.",
+                )
+            if version < len(MIGRATIONS):
+                self._run_migrations()
+
+    def _version(self) -> int:
+        connection = self._connection()
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads, and so notices damage
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def _run_migrations(self) -> None:
+        connection = self._connection()
+        self._use_wal(connection)
+        self._begin(connection)
+        try:
+            # Another process may have been faster.
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+                for statement in script.split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        # The change of mode does not wait for its turn as other statements do.
+        give_up = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
+    def _put_aside(self) -> None:
+        self.close()
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        self.set_aside = self.path.with_name(
+            f"{self.path.stem}.damaged-{stamp}-{os.getpid()}{self.path.suffix}"
+        )
+        for suffix in ("-wal", "-shm", ""):
+            with suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").rename(f"{self.set_aside}{suffix}")
+        self._make_private()
+        warnings.warn(
+            f"The ledger was damaged; it was set aside as {self.set_aside} and begun anew. What runs is found "
+            "again by its tags; history is lost.",
+            stacklevel=2,
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise self._explained(error) from error
+        except OSError as error:
+            raise LedgerError(
+                f"{self.path.parent} cannot be used for the ledger: {error.strerror}.",
+                hint="Make it writable, or set TREBUCHET_HOME.",
+            ) from error
+
+    def _explained(self, error: sqlite3.DatabaseError) -> LedgerError:
+        name = getattr(error, "sqlite_errorname", "")
+        if name in _DAMAGE:
+            with suppress(OSError):
+                self._put_aside()
+            return LedgerError(
+                f"The ledger {self.path} is damaged and was set aside.",
+                hint="Run the command again: what runs is found by its tags.",
+            )
+        if name == "SQLITE_FULL":
+            return LedgerError(
+                "The ledger cannot be written: the disk is full.", hint=f"Free room at {self.path}."
+            )
+        if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+            return LedgerError(
+                f"The ledger {self.path} cannot be opened for writing.",
+                hint="Make it writable, or set TREBUCHET_HOME.",
+            )
+        if name.startswith("SQLITE_BUSY"):
+            return LedgerError(
+                f"Another process has held the ledger {self.path} for a minute.", hint="Try again."
+            )
+        return LedgerError(f"The ledger {self.path} cannot be used: {error}.")
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))

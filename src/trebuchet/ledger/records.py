@@ -1,0 +1,143 @@
+"""The rows of the ledger as values. Times are seconds since the epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trebuchet.status import JobState, Phase, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trebuchet.sandbox import SandboxSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One sandbox, wanted or made.
+
+    Attributes:
+        number: Counted from 1.
+        candidate: Which of the recipe's candidates it is.
+        gpu: What it asks for; a control plane keeps the launch of such a sandbox waiting for one.
+        launch_tag: The value of the tag that is this attempt's alone.
+        name: The sandbox's name.
+        sandbox_id: None until it is known.
+        claim: Who is about to create it; None for nobody. See `lifecycle.claims`.
+        asked_at: When the control plane was last asked to create it; None for never.
+    """
+
+    key: str
+    number: int
+    candidate: int
+    gpu: str | None
+    launch_tag: str
+    name: str
+    sandbox_id: str | None = None
+    claim: str | None = None
+    asked_at: float | None = None
+    created_at: float | None = None
+    start_at: float | None = None
+    end_at: float | None = None
+    state: JobState = JobState.PENDING
+    reason: Reason | None = None
+    exit_code: int | None = None
+    phase: Phase | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """What was wanted, and what was last seen.
+
+    Attributes:
+        cluster: The label it was given; None for none.
+        profile: Of Modal's configuration, as it was set at the launch.
+        environment: Of the control plane, as it was set at the launch; None for the default.
+        control_plane: With `workspace` and `served_from`, whose view of which control plane it was launched with.
+        served_from: The environment that the control plane said it was.
+        current: The newest attempt.
+        failure: Why a launch failed: `error`, `message`, `hint`.
+        waiting_for: What it waits for, in words.
+        needs_values: Whether it has values of `envs` or `secrets`, without which it cannot be created.
+        secret: The named secret that holds them; None where nothing does, or no longer.
+        cancel_by: Who wanted its end; None for nobody.
+        launch_until: After that time it is not created any more.
+        seen_at: When the control plane last said anything about it.
+        missing_at: When the control plane first said that it does not know it, and has not known it since.
+        git_commit: Of the work dir.
+        git_dirty: Whether the work dir differed from it.
+    """
+
+    key: str
+    name: str
+    cluster: str | None
+    cloud: str
+    app: str
+    profile: str | None
+    environment: str | None
+    control_plane: str
+    workspace: str
+    served_from: str
+    current: Attempt
+    needs_values: bool
+    launch_until: float
+    submit_time: float
+    state: JobState = JobState.PENDING
+    reason: Reason | None = None
+    exit_code: int | None = None
+    phase: Phase | None = None
+    failure: Mapping[str, str | None] | None = None
+    waiting_for: str | None = None
+    secret: str | None = None
+    cancel_by: str | None = None
+    cancel_at: float | None = None
+    start_at: float | None = None
+    end_at: float | None = None
+    seen_at: float | None = None
+    missing_at: float | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+
+    @property
+    def sandbox_id(self) -> str | None:
+        return self.current.sandbox_id
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """What is needed to create a job's sandbox, but for the values of its environment.
+
+    Attributes:
+        config: The job file's content with the values left out.
+        candidates: Their `env` is empty.
+    """
+
+    config: Mapping[str, Any]
+    candidates: tuple[SandboxSpec, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened to a job.
+
+    Attributes:
+        at: Seconds since the epoch.
+        kind: `intended`, `asked`, `created`, `running`, `ended`, `cancel_wanted`, `missing` …
+        detail: What else is to be said.
+    """
+
+    at: float
+    kind: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How an attempt ended."""
+
+    state: JobState
+    reason: Reason | None = None
+    exit_code: int | None = None
+    phase: Phase | None = None
+    failure: Mapping[str, str | None] | None = None

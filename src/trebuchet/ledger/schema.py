@@ -1,0 +1,93 @@
+"""The ledger's tables, as the steps that made them. A step that was published is never edited; add one."""
+
+from __future__ import annotations
+
+_FIRST = """
+CREATE TABLE jobs (
+    key           TEXT PRIMARY KEY,
+    name          TEXT NOT NULL,
+    cluster       TEXT,
+    cloud         TEXT NOT NULL,
+    app           TEXT NOT NULL,
+    profile       TEXT,
+    environment   TEXT,
+    control_plane TEXT NOT NULL,
+    workspace     TEXT NOT NULL,
+    served_from   TEXT NOT NULL,
+    attempt       INTEGER NOT NULL,
+    state         TEXT NOT NULL,
+    reason        TEXT,
+    exit_code     INTEGER,
+    phase         TEXT,
+    failure       TEXT,
+    waiting_for   TEXT,
+    needs_values  INTEGER NOT NULL,
+    secret        TEXT,
+    cancel_by     TEXT,
+    cancel_at     REAL,
+    launch_until  REAL NOT NULL,
+    submit_time   REAL NOT NULL,
+    start_at      REAL,
+    end_at        REAL,
+    seen_at       REAL,
+    missing_at    REAL,
+    git_commit    TEXT,
+    git_dirty     INTEGER
+) STRICT;
+CREATE INDEX jobs_unfinished ON jobs (cloud, cluster) WHERE end_at IS NULL;
+CREATE INDEX jobs_by_cluster ON jobs (cluster, submit_time);
+CREATE INDEX jobs_by_time ON jobs (submit_time);
+CREATE INDEX jobs_with_secret ON jobs (secret) WHERE secret IS NOT NULL;
+
+CREATE TABLE recipes (
+    key        TEXT PRIMARY KEY REFERENCES jobs (key) ON DELETE CASCADE,
+    config     TEXT NOT NULL,
+    candidates TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE attempts (
+    key        TEXT NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
+    attempt    INTEGER NOT NULL,
+    candidate  INTEGER NOT NULL,
+    gpu        TEXT,
+    launch_tag TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    sandbox_id TEXT,
+    claim      TEXT,
+    asked_at   REAL,
+    created_at REAL,
+    start_at   REAL,
+    end_at     REAL,
+    state      TEXT NOT NULL,
+    reason     TEXT,
+    exit_code  INTEGER,
+    phase      TEXT,
+    PRIMARY KEY (key, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- Every sandbox that ever belonged to a job, those that waited for a GPU in vain included.
+CREATE TABLE sandboxes (
+    sandbox_id TEXT PRIMARY KEY,
+    key        TEXT NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
+    attempt    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sandboxes_by_job ON sandboxes (key);
+
+CREATE TABLE events (
+    seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+    key    TEXT NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
+    at     REAL NOT NULL,
+    kind   TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_by_job ON events (key, seq);
+
+-- Running sandboxes of the app that belong to no job of this ledger, so that each is asked for its tags once.
+CREATE TABLE strangers (
+    sandbox_id TEXT PRIMARY KEY,
+    seen_at    REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""Step N brings a ledger from version N to N + 1."""

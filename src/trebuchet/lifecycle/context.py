@@ -1,0 +1,57 @@
+"""What every part of a job's life needs at hand."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trebuchet.engines.base import Engine
+    from trebuchet.ledger import Job, Ledger
+    from trebuchet.lifecycle.claims import Claims
+    from trebuchet.lifecycle.clock import Clock
+    from trebuchet.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One control plane, seen with one identity, and the ledger.
+
+    Attributes:
+        settings: Those the engine was made with.
+    """
+
+    ledger: Ledger
+    engine: Engine
+    settings: Settings
+    clock: Clock
+    claims: Claims
+
+    def tag(self, what: str, value: str) -> dict[str, str]:
+        """A filter for `Engine.find`."""
+        return {f"{self.settings.tag_prefix}{what}": value}
+
+    def fresh(self, job: Job) -> Job:
+        """The job as the ledger has it now."""
+        found = self.ledger.job(job.key)
+        return job if found is None else found
+
+    def sees(self, job: Job) -> bool:
+        """Whether this engine's answers say anything about the job."""
+        identity = self.engine.identity()
+        return (job.control_plane, job.workspace, job.served_from) == (
+            identity.control_plane,
+            identity.workspace,
+            identity.environment,
+        )
+
+
+def whoami() -> str:
+    """Who does something, for the history: `user@machine`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no entry in the password file, as in many containers
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,129 @@
+"""Handing a launch that may block for long to the keeper: waking the one that runs, or starting one."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trebuchet.errors import LaunchError
+from trebuchet.lifecycle.steps import step
+
+if TYPE_CHECKING:
+    from trebuchet.engines.base import Identity
+    from trebuchet.lifecycle.context import Context
+    from trebuchet.settings import Settings
+
+_KEPT = frozenset(
+    {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
+    | {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "UV_INDEX_URL"}
+    | {f"{scheme}_proxy" for scheme in ("http", "https", "all", "no")}
+    | {f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "ALL", "NO")}
+)
+_KEPT_BEGINNINGS = ("MODAL_", "TREBUCHET_", "LC_", "XDG_", "PYTHON", "COVERAGE_")
+_NOT_KEPT = frozenset({"TREBUCHET_CRASH_AT", "TREBUCHET_STEPS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Where the keeper for one ledger and one identity is found: its lock, and the pipe that wakes it."""
+
+    folder: Path
+    name: str
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / f"{self.name}.lock"
+
+    @property
+    def pipe(self) -> Path:
+        return self.folder / f"{self.name}.wake"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    @classmethod
+    def of(cls, home: Path, identity: Identity) -> Post:
+        """One keeper for each identity: a process has one token, and what another sees is no evidence."""
+        words = "\n".join((identity.control_plane, identity.workspace, identity.environment))
+        name = hashlib.sha256(words.encode()).hexdigest()[:12]
+        return cls(home / "keeper", name)
+
+
+def ensure_keeper(context: Context) -> bool:
+    """Wake the keeper; where none listens, start one and give True.
+
+    Raises:
+        LaunchError: It could not be started.
+    """
+    post = Post.of(context.settings.home, context.engine.identity())
+    if _wake(post.pipe):
+        return False
+    _start(context.engine.cloud, context.settings, post)
+    return True
+
+
+def _wake(pipe: Path) -> bool:
+    try:
+        descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in {errno.ENXIO, errno.ENOENT}:  # nobody reads it, or nobody ever did
+            return False
+        raise
+    try:
+        os.write(descriptor, b"!")
+    except BlockingIOError:
+        pass  # It is full of calls to wake up.
+    except BrokenPipeError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _start(cloud: str, settings: Settings, post: Post) -> None:
+    post.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    order = {
+        "post": post.name,
+        "cloud": cloud,
+        "home": str(settings.home),
+        "app_name": settings.app_name,
+        "tag_prefix": settings.tag_prefix,
+        "profile": settings.profile,
+        "environment": settings.environment,
+    }
+    step("before start keeper")
+    try:
+        with post.log.open("ab") as log:
+            # The process that is started here starts the keeper and leaves, so that nobody has to wait for one.
+            done = subprocess.run(
+                [sys.executable, "-m", "trebuchet.keeper", json.dumps(order)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=keeper_environment(),
+                start_new_session=True,
+                check=False,
+            )
+    except OSError as error:
+        raise LaunchError(f"The keeper cannot be started: {error.strerror}.") from error
+    step("after start keeper")
+    if done.returncode != 0:
+        raise LaunchError("The keeper cannot be started.", hint=f"Its log is {post.log}.")
+
+
+def keeper_environment() -> dict[str, str]:
+    """What the keeper needs of this process's environment: nothing that a job's secrets could be among."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if (name in _KEPT or name.startswith(_KEPT_BEGINNINGS)) and name not in _NOT_KEPT
+    }

@@ -1,0 +1,105 @@
+"""The intent: what is written down before anything is created."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trebuchet.ledger import Attempt, Job
+from trebuchet.lifecycle import naming
+from trebuchet.lifecycle.provenance import git_state
+from trebuchet.plan.markers import nonce_for
+from trebuchet.plan.script import bind_launch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trebuchet.job import JobConfig
+    from trebuchet.lifecycle.context import Context
+    from trebuchet.plan.model import Plan
+    from trebuchet.sandbox import SandboxSpec
+
+LAUNCH_WITHIN_S = 900.0
+"""How long a launch that was cut off is still finished by whoever comes next. Later it is no longer expected."""
+
+WAIT_FOR_GPU_S = 1_300.0
+"""How long a GPU is waited for unless the user says otherwise: once as long as the SDK does by itself."""
+
+
+def make_intent(
+    context: Context, job: JobConfig, plan: Plan, *, key: str, cluster: str | None, wait_for_gpu: float | None
+) -> Job:
+    """The row of a job that is about to be launched."""
+    now = context.clock.now()
+    identity = context.engine.identity()
+    first = plan.candidates[0]
+    name = job.name or "job"
+    commit, dirty = git_state(job.working_dir)
+    keeps_values = bool(first.env) and first.gpu is not None
+    patience = LAUNCH_WITHIN_S if first.gpu is None else (wait_for_gpu or WAIT_FOR_GPU_S)
+    return Job(
+        key=key,
+        name=name,
+        cluster=cluster,
+        cloud=context.engine.cloud,
+        app=context.settings.app_name,
+        profile=context.settings.profile,
+        environment=context.settings.environment,
+        control_plane=identity.control_plane,
+        workspace=identity.workspace,
+        served_from=identity.environment,
+        # Claimed from the first moment, so that nobody else finishes a launch that is just beginning.
+        current=make_attempt(key, 1, name=name, candidate=0, gpu=first.gpu, claim=context.claims.token()),
+        needs_values=any(spec.env for spec in plan.candidates),
+        secret=naming.secret_name(key) if keeps_values else None,
+        waiting_for=None if first.gpu is None else f"a GPU ({first.gpu})",
+        launch_until=now + patience,
+        submit_time=now,
+        git_commit=commit,
+        git_dirty=dirty,
+    )
+
+
+def make_attempt(
+    key: str, number: int, *, name: str, candidate: int, gpu: str | None, claim: str | None
+) -> Attempt:
+    """An attempt's row, before anything was asked."""
+    return Attempt(
+        key=key,
+        number=number,
+        candidate=candidate,
+        gpu=gpu,
+        launch_tag=naming.launch_tag(key, number),
+        name=naming.sandbox_name(name, key, number),
+        claim=claim,
+    )
+
+
+def bound(
+    context: Context, job: Job, spec: SandboxSpec, *, user: str | None, values: Mapping[str, str] | None
+) -> SandboxSpec:
+    """A candidate with the facts of this attempt: its name, tags, marker and the way to its values.
+
+    Args:
+        context: For the tags' prefix.
+        job: Whose newest attempt it is.
+        spec: The candidate as planned.
+        user: The job file's `user`.
+        values: The environment's values, sent along; None for those in the job's named secret.
+    """
+    attempt = job.current
+    tags = naming.tags(
+        context.settings.tag_prefix,
+        key=job.key,
+        name=job.name,
+        attempt=attempt.number,
+        cluster=job.cluster,
+        user=user,
+    )
+    argv = bind_launch(spec.argv, nonce=nonce_for(job.key), attempt=attempt.number, variables=spec.variables)
+    secrets = spec.secrets
+    if values is None and job.secret is not None:
+        secrets = (*secrets, job.secret)
+    return replace(
+        spec, argv=argv, tags={**spec.tags, **tags}, name=attempt.name, env=values or {}, secrets=secrets
+    )

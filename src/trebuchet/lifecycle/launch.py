@@ -1,0 +1,155 @@
+"""A launch as a transaction: the intent, then the sandbox, then its id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from trebuchet import errors
+from trebuchet.errors import LaunchError, TrebuchetError
+from trebuchet.ledger import config_as_data
+from trebuchet.lifecycle import create, naming, reconcile
+from trebuchet.lifecycle.adopt import adopt
+from trebuchet.lifecycle.cancel import cancel
+from trebuchet.lifecycle.context import whoami
+from trebuchet.lifecycle.handoff import ensure_keeper
+from trebuchet.lifecycle.intent import bound, make_intent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trebuchet.job import JobConfig
+    from trebuchet.ledger import Job
+    from trebuchet.lifecycle.context import Context
+    from trebuchet.plan.model import Plan
+
+_POLL_S = 0.02
+_LONGEST_POLL_S = 0.2
+_REMINDER_S = 1.0
+_KEEPERS_TRIED = 5
+
+
+class Progress(Protocol):
+    """Who wants to know how a launch goes on."""
+
+    def build_output(self, text: str) -> None:
+        """An image build printed this."""
+        ...
+
+    def waiting(self, job: Job) -> None:
+        """No sandbox id is known yet; said about once a second."""
+        ...
+
+
+class Silence:
+    def build_output(self, text: str) -> None:
+        del text
+
+    def waiting(self, job: Job) -> None:
+        del job
+
+
+def launch(
+    context: Context,
+    job: JobConfig,
+    plan: Plan,
+    *,
+    cluster: str | None = None,
+    key: str | None = None,
+    wait_for_gpu: float | None = None,
+    progress: Progress | None = None,
+) -> Job:
+    """Launch a job, or give back the one that this key launched; returns when its sandbox's id is known.
+
+    Raises:
+        UsageError: The key or the cluster's name cannot be one.
+        LaunchError: Nothing was created, or what was created has been ended.
+        ControlPlaneError: The control plane refused; nothing was created, or what was created has been ended.
+        LedgerError: The intent could not be written; nothing was created.
+    """
+    cluster = naming.check_cluster(cluster)
+    if key is not None and (known := _already(context, naming.check_key(key))) is not None:
+        return known
+    intent = make_intent(
+        context, job, plan, key=key or naming.new_key(), cluster=cluster, wait_for_gpu=wait_for_gpu
+    )
+    if not context.ledger.add(intent, config_as_data(job), plan.candidates):
+        return context.fresh(intent)
+    try:
+        if intent.current.gpu is None:
+            _create_here(context, intent, job, plan, progress or Silence())
+        else:
+            _create_there(context, intent, plan, progress or Silence())
+    except TrebuchetError as error:
+        reconcile.give_up(context, intent, error)
+        raise
+    except BaseException:
+        # Ctrl-C before the id was known: nothing may be left behind.
+        cancel(context, intent, patience_s=5.0, by=whoami())
+        raise
+    return context.fresh(intent)
+
+
+def _already(context: Context, key: str) -> Job | None:
+    """The job of a key that the user chose: on this ledger for good, elsewhere while it is unfinished."""
+    known = context.ledger.job(key)
+    if known is not None:
+        return known
+    running = context.engine.find(context.tag("key", key))
+    return adopt(context, running[0]) if running else None
+
+
+def _create_here(context: Context, intent: Job, job: JobConfig, plan: Plan, progress: Progress) -> None:
+    spec = plan.candidates[intent.current.candidate]
+    ready = bound(context, intent, spec, user=job.user, values=spec.env)
+    with create.released(context, intent.current):
+        create.create(context, intent, ready, on_build_output=progress.build_output)
+    end_if_unwanted(context, context.fresh(intent))
+
+
+def end_if_unwanted(context: Context, job: Job) -> None:
+    """Somebody may have cancelled the job while it was being created."""
+    if job.cancel_at is not None and job.sandbox_id is not None:
+        create.terminate(context, job.sandbox_id)
+
+
+def _create_there(context: Context, intent: Job, plan: Plan, progress: Progress) -> None:
+    """Let the keeper create it, since that blocks until a GPU is had, and wait for the id alone."""
+    with create.released(context, intent.current):
+        if intent.secret is not None:
+            context.engine.put_secret(intent.secret, plan.candidates[intent.current.candidate].env)
+    ensure_keeper(context)
+    await_id(context, intent, on_waiting=progress.waiting)
+
+
+def await_id(context: Context, job: Job, *, on_waiting: Callable[[Job], None]) -> Job:
+    """Wait until a job that the keeper creates has an id.
+
+    Raises:
+        TrebuchetError: What kept the keeper from creating it.
+    """
+    pause, reminder, started = _POLL_S, context.clock.now() + _REMINDER_S, 0
+    while True:
+        job = context.fresh(job)
+        if job.end_at is not None and job.failure is not None:
+            raise failure_of(job)
+        if job.sandbox_id is not None or job.end_at is not None:
+            return job
+        context.clock.sleep(pause)
+        pause = min(pause * 1.2, _LONGEST_POLL_S)
+        if context.clock.now() >= reminder:
+            reminder = context.clock.now() + _REMINDER_S
+            started += ensure_keeper(context)  # It may have been killed.
+            if started >= _KEEPERS_TRIED:
+                raise LaunchError("The keeper, which waits for the GPU, does not stay alive.")
+            on_waiting(job)
+
+
+def failure_of(job: Job) -> TrebuchetError:
+    """The error that ended a launch in another process."""
+    failure = job.failure or {}
+    kind = getattr(errors, failure.get("error") or "", LaunchError)
+    if not (isinstance(kind, type) and issubclass(kind, TrebuchetError)):
+        kind = LaunchError
+    if issubclass(kind, errors.JobFileError | errors.PlanError):  # These hold more than a message.
+        kind = LaunchError
+    return kind(failure.get("message") or "The launch failed.", hint=failure.get("hint"))

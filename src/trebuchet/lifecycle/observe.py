@@ -1,0 +1,70 @@
+"""From what a control plane says to how a job ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trebuchet.errors import ClusterUnreachableError, ControlPlaneError, NotFoundError
+from trebuchet.ledger import Outcome
+from trebuchet.plan.markers import MarkerFilter, nonce_for
+from trebuchet.status import JobState, Phase, Reason
+
+if TYPE_CHECKING:
+    from trebuchet.engines.base import Engine, Observation
+    from trebuchet.ledger import Job
+
+GAVE_UP = "the launch that failed"
+"""Who wants the end of what a failed launch may have left."""
+
+_MARKERS_WITHIN = 200
+"""The wrapper speaks last; only what the job left running in the background can print after it."""
+
+_KILLED = frozenset({None, 137, 143})
+
+
+def outcome_of(engine: Engine, job: Job, seen: Observation) -> Outcome:
+    """How a job ended, from a final observation.
+
+    Raises:
+        ClusterUnreachableError: The log, which tells `setup` from `run`, could not be read; ask again later.
+    """
+    if job.cancel_at is not None and (seen.state is JobState.CANCELLED or seen.exit_code in _KILLED):
+        return cancelled(job)
+    if seen.state is JobState.CANCELLED:
+        return Outcome(state=JobState.CANCELLED, reason=Reason.CANCELLED)
+    if seen.state is JobState.SUCCEEDED:
+        return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code, phase=Phase.DONE)
+    if seen.reason is not Reason.EXIT:
+        return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code)
+    said = _last_words(engine, seen.id, job.key)
+    reason = Reason.SETUP_FAILED if said.setup_failed else Reason.EXIT
+    return Outcome(state=seen.state, reason=reason, exit_code=seen.exit_code, phase=said.phase)
+
+
+def cancelled(job: Job) -> Outcome:
+    """The end of a job whose end somebody wanted."""
+    if job.cancel_by == GAVE_UP:
+        return Outcome(state=JobState.FAILED, reason=Reason.LAUNCH_FAILED, failure=job.failure)
+    return Outcome(state=JobState.CANCELLED, reason=Reason.CANCELLED)
+
+
+def launch_failed(error: BaseException) -> Outcome:
+    """The end of a job that has no sandbox."""
+    failure = {
+        "error": type(error).__name__,
+        "message": str(error),
+        "hint": getattr(error, "hint", None),
+    }
+    return Outcome(state=JobState.FAILED, reason=Reason.LAUNCH_FAILED, failure=failure)
+
+
+def _last_words(engine: Engine, sandbox_id: str, key: str) -> MarkerFilter:
+    markers = MarkerFilter(nonce_for(key))
+    try:
+        for entry in engine.logs(sandbox_id, tail=_MARKERS_WITHIN, source="stderr"):
+            markers.feed(entry.message)
+    except ClusterUnreachableError:
+        raise
+    except (ControlPlaneError, NotFoundError):
+        pass  # The log is gone; that it failed is known all the same.
+    return markers

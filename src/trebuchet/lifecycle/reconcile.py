@@ -1,0 +1,229 @@
+"""One idempotent step that moves what is toward what was wanted.
+
+What counts as evidence: an end that the control plane tells, or its word, twice and apart in time, that it does not
+know a sandbox. A call that fails is no answer; a sandbox that is not in a list is looked up by its id.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from trebuchet.errors import ControlPlaneError, JobNotFoundError, LaunchError, TrebuchetError
+from trebuchet.ledger import Outcome
+from trebuchet.lifecycle import create, observe
+from trebuchet.lifecycle.handoff import ensure_keeper
+from trebuchet.lifecycle.intent import bound
+from trebuchet.status import JobState, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from trebuchet.ledger import Job
+    from trebuchet.lifecycle.context import Context
+
+LOST_AFTER_S = 60.0
+"""How far apart the two answers must be that make a job lost."""
+
+GPU_CREATED_AGAIN_WITHIN_S = 600.0
+"""A sandbox with a GPU that has ended can be found by its id alone. Where the id was never learnt, nothing found
+means "never made" only as long as it can hardly have been scheduled, run and ended."""
+
+_AT_ONCE = 16
+_OTHER_IDENTITY = "it belongs to another account or environment than the one in use"
+
+
+def reconcile(
+    context: Context, jobs: Sequence[Job], *, tags: Mapping[str, str] | None = None
+) -> dict[str, TrebuchetError]:
+    """Bring these unfinished jobs up to date: one list, and a look-up for each that has left it.
+
+    Args:
+        context: The control plane they were launched on.
+        jobs: Unfinished ones, read from the ledger before.
+        tags: What all of them carry, to shorten the list.
+
+    Returns:
+        By key, why some could not be looked up; their last known state stands.
+
+    Raises:
+        ControlPlaneError: Nothing could be looked up.
+    """
+    ours = [job for job in jobs if context.sees(job)]
+    failures = {
+        job.key: TrebuchetError(f"{job.name}: {_OTHER_IDENTITY}.") for job in jobs if not context.sees(job)
+    }
+    _forget_values(context)
+    if not ours:
+        return failures
+    listed = set(context.engine.find(tags or {}))
+    still = [job.key for job in ours if job.sandbox_id in listed]
+    if still:
+        context.ledger.seen(still, at=context.clock.now())
+    return failures | _advance_all(context, ours, listed)
+
+
+def _advance_all(context: Context, jobs: Sequence[Job], listed: Collection[str]) -> dict[str, TrebuchetError]:
+    def attempt(job: Job) -> TrebuchetError | None:
+        try:
+            advance(context, job, listed)
+        except (ControlPlaneError, LaunchError) as error:
+            return error
+        return None
+
+    idle = [job for job in jobs if not _needs_nothing(job, listed)]
+    if len(idle) <= 1:
+        outcomes = [attempt(job) for job in idle]
+    else:
+        with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="reconcile") as pool:
+            outcomes = list(pool.map(attempt, idle))
+    return {job.key: error for job, error in zip(idle, outcomes, strict=True) if error is not None}
+
+
+def _needs_nothing(job: Job, listed: Collection[str]) -> bool:
+    return job.sandbox_id in listed and job.state is JobState.RUNNING and job.cancel_at is None
+
+
+def advance(context: Context, job: Job, listed: Collection[str]) -> None:
+    """Move one unfinished job by a step.
+
+    Args:
+        context: Its control plane.
+        job: As the ledger had it before the list was made.
+        listed: Ids of unfinished sandboxes.
+    """
+    if job.sandbox_id is None:
+        finish_launch(context, job)
+    elif job.cancel_at is not None and job.sandbox_id in listed:
+        create.terminate(context, job.sandbox_id)
+    elif job.cancel_at is None and _held(context, job):
+        return  # What becomes of its sandbox is for the one that waits for a GPU with it.
+    elif job.sandbox_id in listed and job.current.gpu is None:
+        context.ledger.running(job.current, at=context.clock.now())
+    else:
+        look_up(context, job)
+
+
+def _held(context: Context, job: Job) -> bool:
+    return job.current.claim is not None and context.claims.is_alive(job.current.claim)
+
+
+def look_up(context: Context, job: Job) -> None:
+    """Ask the control plane about a job's sandbox, and write the answer down."""
+    assert job.sandbox_id is not None  # noqa: S101 - for the type checker; callers have looked
+    try:
+        seen = context.engine.poll(job.sandbox_id)
+    except JobNotFoundError:
+        _not_known(context, job)
+        return
+    now = context.clock.now()
+    if seen.state.is_final:
+        end(context, job, observe.outcome_of(context.engine, job, seen))
+    elif job.cancel_at is not None:
+        create.terminate(context, job.sandbox_id)
+    elif seen.state is JobState.RUNNING:
+        context.ledger.running(job.current, at=now)
+    else:
+        context.ledger.waits(job.key, seen.waiting_for, at=now)
+
+
+def end(context: Context, job: Job, outcome: Outcome) -> None:
+    """Write a job's end, and let go of what was kept for it."""
+    context.ledger.ended(job.current, outcome, at=context.clock.now())
+    if job.secret is not None:
+        context.engine.delete_secret(job.secret)
+        context.ledger.keep_secret(job.key, None)
+
+
+def _forget_values(context: Context) -> None:
+    """Delete the named secrets of jobs whose end was written by a process that then died."""
+    for job in context.ledger.secrets_of_ended():
+        if job.secret is not None and context.sees(job):
+            context.engine.delete_secret(job.secret)
+            context.ledger.keep_secret(job.key, None)
+
+
+def _not_known(context: Context, job: Job) -> None:
+    now = context.clock.now()
+    if job.missing_at is None:
+        context.ledger.missing(job.key, at=now)
+    elif now - job.missing_at >= LOST_AFTER_S:
+        lost = Outcome(state=JobState.FAILED, reason=Reason.LOST)
+        end(context, job, observe.cancelled(job) if job.cancel_at is not None else lost)
+
+
+def finish_launch(context: Context, job: Job) -> None:
+    """Finish a launch that its process did not: adopt what it made, make what it did not, or say why not."""
+    attempt = job.current
+    if (
+        attempt.gpu is not None
+        and attempt.claim is None
+        and attempt.asked_at is None
+        and _wanted(context, job)
+    ):
+        ensure_keeper(context)
+        return
+    with create.claimed(context, attempt) as mine:
+        if not mine:
+            return
+        job = context.fresh(job)
+        if job.end_at is not None or job.sandbox_id is not None:
+            return
+        sandbox_id = create.existing(context, job.current)
+        if sandbox_id is not None:
+            context.ledger.created(job.current, sandbox_id, at=context.clock.now())
+        elif job.cancel_at is not None:
+            end(context, job, observe.cancelled(job))
+        elif (obstacle := _obstacle(context, job)) is not None:
+            end(context, job, observe.launch_failed(obstacle))
+        elif job.current.gpu is None:
+            _create_again(context, job)
+    job = context.fresh(job)
+    if job.end_at is None and job.sandbox_id is None and job.current.gpu is not None:
+        ensure_keeper(context)
+    elif job.end_at is None and job.sandbox_id is not None:
+        look_up(context, job)
+
+
+def _wanted(context: Context, job: Job) -> bool:
+    return job.cancel_at is None and context.clock.now() < job.launch_until
+
+
+def _obstacle(context: Context, job: Job) -> LaunchError | None:
+    """Why a sandbox that does not exist cannot, or should not, be created any more."""
+    now, asked = context.clock.now(), job.current.asked_at
+    again = "Launch the job again."
+    if now >= job.launch_until:
+        return LaunchError("The launch was cut off, and found only after its deadline.", hint=again)
+    if job.needs_values and job.secret is None:
+        return LaunchError(
+            "The launch was cut off, and the values of its `envs` and `secrets` are kept nowhere.", hint=again
+        )
+    if job.current.gpu is not None and asked is not None and now - asked > GPU_CREATED_AGAIN_WITHIN_S:
+        return LaunchError(
+            "The launch was cut off, and it can no longer be told whether its sandbox was made and has ended.",
+            hint=again,
+        )
+    return None
+
+
+def _create_again(context: Context, job: Job) -> None:
+    recipe = context.ledger.recipe(job.key)
+    spec = recipe.candidates[job.current.candidate]
+    try:
+        create.create(context, job, bound(context, job, spec, user=recipe.config.get("user"), values=None))
+    except TrebuchetError as error:
+        give_up(context, job, error)
+
+
+def give_up(context: Context, job: Job, error: BaseException) -> None:
+    """A launch has failed: end what it may have left behind, now or, where that cannot be made sure, later."""
+    failed = observe.launch_failed(error)
+    context.ledger.want_cancel(job.key, by=observe.GAVE_UP, at=context.clock.now(), failure=failed.failure)
+    job = context.fresh(job)
+    if job.end_at is None and create.end_whatever_exists(context, job.current):
+        job = context.fresh(job)
+        if job.sandbox_id is None:
+            end(context, job, observe.cancelled(job))
+        else:
+            look_up(context, job)
