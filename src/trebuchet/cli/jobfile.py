@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,6 +62,9 @@ class JobOptions:
     env_file: Path | None = None
 
 
+JOB_OPTIONS = tuple(field.name for field in fields(JobOptions))
+
+
 def job_options(function: Function) -> Function:
     """Add the options of `JobOptions`; the function gets them by name."""
     for option in reversed(
@@ -104,7 +107,7 @@ def read_job(file: str, overrides: Sequence[str], options: JobOptions) -> JobCon
     given = [part for name, value in named.items() if value is not None for part in (name, value)]
     job = load_job(file, overrides=[*overrides, *given])
     from_file = _lines_of(options.env_file) if options.env_file else ()
-    fields: dict[str, Any] = {
+    changes: dict[str, Any] = {
         "name": options.name,
         "timeout": options.timeout,
         "num_nodes": options.num_nodes,
@@ -113,7 +116,7 @@ def read_job(file: str, overrides: Sequence[str], options: JobOptions) -> JobCon
         job,
         envs={**job.envs, **dict(map(_variable, (*from_file, *options.env)))},
         secrets={**job.secrets, **dict(map(_variable, options.secret))},
-        **{name: value for name, value in fields.items() if value is not None},
+        **{name: value for name, value in changes.items() if value is not None},
     )
 
 

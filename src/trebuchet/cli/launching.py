@@ -10,7 +10,7 @@ from trebuchet.cli.attached import exit_code_for, leaving_on_signals, watch
 from trebuchet.cli.console import printable, tell, tell_note
 from trebuchet.cli.failures import INTERRUPTED, Detached
 from trebuchet.cli.progress import progress_for
-from trebuchet.cli.render import print_json, print_statuses, status_record, summary
+from trebuchet.cli.render import metadata_of, print_json, print_statuses, status_record, summary
 from trebuchet.errors import ClusterUnreachableError
 
 if TYPE_CHECKING:
@@ -117,5 +117,9 @@ def _tell_how_to_come_back(status: JobStatus) -> None:
 
 def _tell_the_end(status: JobStatus) -> None:
     tell(summary(status, now=datetime.now(UTC)))
+    facts = metadata_of(status)
+    for told in (facts.get("message"), facts.get("hint")):
+        if told:
+            tell(f"  {printable(str(told))}")
     if status.exit_code != 0:
         tell(f"  its output again: trebuchet logs {status.key}")

@@ -114,12 +114,10 @@ def explanation(status: JobStatus) -> str:
     """What a person wants to know beyond the state, in a few words; empty where that says it all."""
     facts = metadata_of(status)
     if status.state is JobState.PENDING and facts.get("waiting_for"):
-        return f"waits for {facts['waiting_for']}"
-    if facts.get("last_seen_error"):
-        return f"last look-up failed: {facts['last_seen_error']}"
+        return f"waits for {printable(str(facts['waiting_for']))}"
     if status.state is JobState.FAILED and status.reason is not None:
         return status.reason.replace("_", " ")
-    return ""
+    return "" if not facts.get("stale_why") else "not looked up"
 
 
 def took(status: JobStatus, now: datetime) -> str:

@@ -104,5 +104,5 @@ def _tell_what_is_stale(statuses: Sequence[JobStatus]) -> None:
         why = str(facts.get("stale_why") or "")
         if why and why not in told:
             told.add(why)
-            age = duration(float(facts.get("stale_s") or 0))
-            tell_note(f"some of this is {age} old: {why}")
+            age = facts.get("stale_s")
+            tell_note(f"some of this is {'old' if age is None else f'{duration(float(age))} old'}: {why}")

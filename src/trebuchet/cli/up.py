@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trebuchet.cli.jobfile import JobOptions, job_options, length_of_time, read_job
+from trebuchet.cli.jobfile import JOB_OPTIONS, JobOptions, job_options, length_of_time, read_job
 from trebuchet.cli.launching import Request, launch_and_return, launch_and_stay
 from trebuchet.cli.render import form_options
 from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
+    from trebuchet.job import JobConfig
 
 
 def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +60,8 @@ def up(ctx: click.Context, session: Session, file: str, cluster: str | None, **o
     137: cancelled, 200 and above: Trebuchet's own errors). Ctrl-C, once it is launched, leaves it
     running and says how to come back. Any field of the file can be overridden by its dotted name.
     """
-    _launch(ctx, session, file, cluster, **options)
+    job = _read(ctx, file, options)
+    _launch(ctx, session, job, cluster, **options)
 
 
 @click.command(
@@ -76,21 +78,28 @@ def run(ctx: click.Context, session: Session, file: str, cluster: str, **options
 
     All else is as with "up".
     """
-    if not session.launcher.jobs(cluster=cluster):
+    job = _read(ctx, file, options)
+    cloud = session.launcher.get_cloud(job)
+    if cloud.get_cluster(cluster) is None:
         raise ClusterNotFoundError(
-            f"No job was ever launched on a cluster called {cluster!r}.",
+            f"No job was ever launched on a cluster called {cluster!r} on cloud {cloud.name}.",
             hint=f"to begin one: trebuchet up {file} -c {cluster}",
         )
-    _launch(ctx, session, file, cluster, **options)
+    _launch(ctx, session, job, cluster, **options)
+
+
+def _read(ctx: click.Context, file: str, options: dict[str, Any]) -> JobConfig:
+    """Take the options that change the job out of all those given, and read it so."""
+    if options["form"] is not None and not options["detach"]:
+        raise click.UsageError("--json and -q print what was launched; they need -d (--detach).", ctx)
+    changes = {name: options.pop(name) for name in JOB_OPTIONS}
+    return read_job(file, ctx.meta[OVERRIDES], JobOptions(**changes))
 
 
 def _launch(
-    ctx: click.Context, session: Session, file: str, cluster: str | None, *,
-    detach: bool, form: Form | None, key: str | None, wait_for_gpu: int | None, **options: Any,
+    ctx: click.Context, session: Session, job: JobConfig, cluster: str | None, *,
+    detach: bool, form: Form | None, key: str | None, wait_for_gpu: int | None,
 ) -> None:  # fmt: skip
-    if form is not None and not detach:
-        raise click.UsageError("--json and -q print what was launched; they need -d (--detach).", ctx)
-    job = read_job(file, ctx.meta[OVERRIDES], JobOptions(**options))
     request = Request(launcher=session.launcher, job=job, cluster=cluster, key=key, wait_for_gpu=wait_for_gpu)
     if detach:
         launch_and_return(request, form)
