@@ -1,14 +1,16 @@
 """The layer that lies over the host's system folders, so that a sandbox sees of them what any user may see.
 
-For root it hides: a file that others may not read is there, and empty; a folder that others may not enter is there,
-and empty. For an ordinary user it opens: the host's folders belong to nobody inside a user namespace, so that not
-even the sandbox's root could write to them, while a folder that also stands in this layer belongs to the layer's owner.
+For root it hides: a file that others may not read is there, and empty; a folder that others may not enter is
+there, and empty. For an ordinary user it opens: the host's folders belong to nobody inside a user namespace,
+so that not even the sandbox's root could write to them, while a folder that also stands in this layer belongs
+to the layer's owner.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,22 +19,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OPAQUE = "user.overlay.opaque"
+_LAYOUT = "4"
+"""Raised whenever this file makes something else of the same host."""
 _SUDOERS = "root ALL=(ALL:ALL) ALL\n"
 _NO_SWITCH_OF_USER = 'APT::Sandbox::User "root";\n'
-_WRITABLE_FILES = (
-    "var/lib/dpkg/lock",
-    "var/lib/dpkg/lock-frontend",
-    "var/lib/dpkg/triggers/Lock",
-    "var/lib/apt/lists/lock",
+_OWNED_FILES = (
+    "var/lib/dpkg/*",
+    "var/lib/dpkg/triggers/*",
     "var/lib/apt/extended_states",
-    "var/cache/apt/archives/lock",
-    "var/log/dpkg.log",
-    "var/log/alternatives.log",
+    "var/log/*.log",
+    "var/log/apt/*",
 )
-_HIDDEN_TREES = {"etc": 99, "var": 99, "opt": 2, "usr": 2}
+"""What package managers write in place, and so has to be the sandbox's own for an ordinary user: copied."""
+_ROOTS_TREES = {"etc": 99, "var": 99, "opt": 2, "usr": 2}
 """How deep to look for what others may not see."""
-_OPENED_TREES = {"etc": 99, "var": 4, "opt": 2, "usr": 2, "usr/local": 4}
-"""How deep an ordinary user's sandbox may write."""
+_USERS_TREES = {"etc": 99, "var": 6, "opt": 2, "usr": 5}
+"""How deep an ordinary user's sandbox may write, and so is looked at."""
 _KEY_FOLDERS = (
     "/etc",
     "/opt",
@@ -49,10 +51,8 @@ _KEY_FOLDERS = (
 
 def cover_key(*, own_users: bool) -> str:
     """Changes whenever the host's folders have changed so much that the layer is better made anew."""
-    parts = [str(os.geteuid()), str(own_users)]
-    for folder in _KEY_FOLDERS:
-        if Path(folder).exists():
-            parts.append(str(Path(folder).stat().st_mtime_ns))
+    parts = [_LAYOUT, str(os.geteuid()), str(own_users)]
+    parts += [str(Path(folder).stat().st_mtime_ns) for folder in _KEY_FOLDERS if Path(folder).exists()]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
 
@@ -63,43 +63,40 @@ def make_cover(target: Path, *, state: Path) -> None:
         target: An empty folder.
         state: The engine's state directory: its place on the host is passed over.
     """
-    if os.geteuid() == 0:
-        _hide(target, state)
-    else:
-        _open(target, state)
-
-
-def _hide(target: Path, state: Path) -> None:
-    for tree, depth in _HIDDEN_TREES.items():
+    trees = _ROOTS_TREES if os.geteuid() == 0 else _USERS_TREES
+    for tree, depth in trees.items():
         for entry in _walk(Path("/", tree), depth, state):
-            mode = entry.stat(follow_symlinks=False).st_mode
-            if stat.S_ISDIR(mode) and mode & 0o005 != 0o005:
-                _blank_folder(target, entry)
-            elif stat.S_ISREG(mode) and not mode & 0o004:
-                _blank_file(target, entry)
-    shadow = target / "etc/shadow"
-    if shadow.exists():
-        shadow.write_text(_no_passwords())
-    sudoers = target / "etc/sudoers"
-    if sudoers.exists():
-        sudoers.write_text(_SUDOERS)
+            _cover(target, entry)
+    _fill(target / "etc/shadow", _no_passwords())
+    _fill(target / "etc/sudoers", _SUDOERS)
+    if os.geteuid() != 0:
+        for pattern in _OWNED_FILES:
+            for original in Path("/").glob(pattern):
+                _own(target, original)
+        settings = target / "etc/apt/apt.conf.d"
+        if settings.is_dir():
+            (settings / "99-one-user").write_text(_NO_SWITCH_OF_USER)
 
 
-def _open(target: Path, state: Path) -> None:
-    for tree, depth in _OPENED_TREES.items():
-        for entry in _walk(Path("/", tree), depth, state):
-            if entry.is_dir(follow_symlinks=False) and os.access(entry.path, os.R_OK | os.X_OK):
-                _like(target, Path(entry.path))
-    for name in _WRITABLE_FILES:
-        if Path("/", name).exists() and (target / name).parent.is_dir():
-            (target / name).touch()
-    settings = target / "etc/apt/apt.conf.d"
-    if settings.is_dir():
-        (settings / "99-one-user").write_text(_NO_SWITCH_OF_USER)
+def _cover(target: Path, entry: os.DirEntry[str]) -> None:
+    if entry.is_dir(follow_symlinks=False):
+        if not _is_open(entry, 0o005):
+            os.setxattr(_like(target, Path(entry.path)), _OPAQUE, b"y")
+        elif os.geteuid() != 0:
+            _like(target, Path(entry.path))
+    elif entry.is_file(follow_symlinks=False) and not _is_open(entry, 0o004):
+        _blank(target, entry)
+
+
+def _is_open(entry: os.DirEntry[str], bits: int) -> bool:
+    """Whether anybody may read it (for root), or the user may."""
+    if os.geteuid() != 0:
+        return os.access(entry.path, bits)
+    return entry.stat(follow_symlinks=False).st_mode & bits == bits
 
 
 def _walk(top: Path, depth: int, state: Path) -> Iterator[os.DirEntry[str]]:
-    """All entries below, `depth` levels deep; nothing below what others may not enter."""
+    """All entries below, `depth` levels deep; nothing below what is not open."""
     try:
         entries = list(os.scandir(top))
     except OSError:
@@ -108,13 +105,12 @@ def _walk(top: Path, depth: int, state: Path) -> Iterator[os.DirEntry[str]]:
         if entry.path == str(state):
             continue
         yield entry
-        inside = entry.is_dir(follow_symlinks=False) and depth > 1
-        if inside and (os.geteuid() != 0 or entry.stat(follow_symlinks=False).st_mode & 0o005 == 0o005):
+        if depth > 1 and entry.is_dir(follow_symlinks=False) and _is_open(entry, 0o005):
             yield from _walk(Path(entry.path), depth - 1, state)
 
 
 def _like(target: Path, original: Path) -> Path:
-    """The folder in the layer that stands for one of the host's, with its mode, and its owner where possible."""
+    """The folder in the layer that stands for one of the host's, with its mode, and for root its owner."""
     made = target / original.relative_to("/")
     if made == target or made.exists():
         return made
@@ -128,16 +124,24 @@ def _like(target: Path, original: Path) -> Path:
     return made
 
 
-def _blank_folder(target: Path, entry: os.DirEntry[str]) -> None:
-    os.setxattr(_like(target, Path(entry.path)), _OPAQUE, b"y")
-
-
-def _blank_file(target: Path, entry: os.DirEntry[str]) -> None:
+def _blank(target: Path, entry: os.DirEntry[str]) -> None:
     facts = entry.stat(follow_symlinks=False)
     blank = _like(target, Path(entry.path).parent) / entry.name
     blank.touch()
-    os.chown(blank, facts.st_uid, facts.st_gid)
-    blank.chmod(stat.S_IMODE(facts.st_mode))
+    if os.geteuid() == 0:
+        os.chown(blank, facts.st_uid, facts.st_gid)
+    blank.chmod(stat.S_IMODE(facts.st_mode) | stat.S_IRUSR | stat.S_IWUSR)
+
+
+def _own(target: Path, original: Path) -> None:
+    copy = target / original.relative_to("/")
+    if copy.parent.is_dir() and not copy.exists() and original.is_file() and os.access(original, os.R_OK):
+        shutil.copyfile(original, copy)
+
+
+def _fill(blank: Path, text: str) -> None:
+    if blank.exists():
+        blank.write_text(text)
 
 
 def _no_passwords() -> str:

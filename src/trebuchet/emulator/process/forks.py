@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop()); from trebuchet.emulator.process.supervise.zygote import main; main()"
+_PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv.pop())
+from trebuchet.emulator.process.supervise.zygote import main
+main()
+"""
 
 
 class ForkServer:

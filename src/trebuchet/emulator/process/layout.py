@@ -1,8 +1,8 @@
 """How a sandbox's file system is put together: bubblewrap's arguments for it.
 
-Its root is a folder of its own on disk. Over each system folder lies an overlay: the host's folder (or an image's) at
-the bottom, the shared layers above it, and on top the folder of the same name in the sandbox's root, which so becomes
-a layer itself. All else of the host is simply not there.
+Its root is a folder of its own on disk. Over each system folder lies an overlay: the host's folder (or an
+image's) at the bottom, the shared layers above it, and on top the folder of the same name in the sandbox's
+root, which so becomes a layer itself. All else of the host is simply not there.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _add_host_path(tree: Tree, path: Path, state: Path) -> None:
 
 
 def _add_layers(tree: Tree, layers: Sequence[Path]) -> None:
-    """Lay each layer's folders over what is there: over the overlays where there are some, else as new ones."""
+    """Lay each layer's folders over what is there: over overlays where there are some, else as new ones."""
     for layer in layers:
         for entry in _entries(layer):
             within = [name for name in tree.overlays if name.startswith(f"{entry.name}/")]
@@ -153,7 +153,7 @@ def _add_layers(tree: Tree, layers: Sequence[Path]) -> None:
                 continue
             if entry.is_symlink():
                 if entry.name not in tree.overlays:
-                    tree.links[entry.name] = os.readlink(entry.path)
+                    tree.links[entry.name] = str(Path(entry.path).readlink())
             elif entry.is_dir():
                 tree.links.pop(entry.name, None)
                 tree.overlays.setdefault(entry.name, []).append(Path(entry.path))

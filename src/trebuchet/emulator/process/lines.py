@@ -8,12 +8,12 @@ import os
 import socket
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _RECEIVE = 1 << 16
@@ -85,7 +85,7 @@ class Line:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(connection, self._receive)
 
-    def send(self, request: dict[str, Any]) -> None:
+    def send(self, request: Mapping[str, object]) -> None:
         """Send a request, now or as soon as the supervisor takes it."""
         self._unsent += framing.message(request)
         self._flush()
@@ -140,7 +140,7 @@ class Switchboard:
         self._lines[sandbox] = Line(connection, lambda: self._ring(sandbox), lambda: self._forget(sandbox))
 
     def line(self, sandbox: Path) -> Line | None:
-        """The line to a supervisor, connected now if need be; None where there is no supervisor yet, or no more."""
+        """The line to a supervisor, connected if need be; None where no supervisor is, yet or no more."""
         if sandbox not in self._lines:
             connection = _connect(sandbox)
             if connection is not None:

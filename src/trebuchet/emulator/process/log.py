@@ -1,7 +1,7 @@
 """The log of one process: what it printed, as framed and timestamped records in one file.
 
-The supervisor appends, and anybody reads, at any time, from any offset that an earlier read returned. A record
-that is only half there (it is being written, or its writer was killed) reads as not there yet.
+The supervisor appends, and anybody reads, at any time, from any offset that an earlier read returned. A
+record that is only half there (it is being written, or its writer was killed) reads as not there yet.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ class LogRecord(NamedTuple):
     """A piece of output, as it was read from the pipe: at most 64 KiB, cut anywhere.
 
     Attributes:
-        timestamp_ns: Nanoseconds since the epoch; strictly increasing within a log, so it tells records apart.
+        timestamp_ns: Nanoseconds since the epoch; strictly increasing within a log, so it tells records
+            apart.
         stream: STDOUT, STDERR or NOTICE. A terminal's output is all STDOUT.
         data: The bytes.
     """

@@ -91,8 +91,8 @@ def files_of_variables(variables: Mapping[str, str]) -> Iterator[Path]:
 def home_files(home: Path) -> Iterator[Bind]:
     """The user's settings of package managers, each at its place in the sandbox's home.
 
-    One of npm's or conda's that holds credentials stays out; an index address of pip's or uv's may hold some, and
-    is of no use without them.
+    One of npm's or conda's that holds credentials stays out; an index address of pip's or uv's may hold some,
+    and is of no use without them.
     """
     for name in _HOME_FILES:
         path = home / name

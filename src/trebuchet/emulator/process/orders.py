@@ -81,7 +81,7 @@ async def learn_machine(state: Path, isolation: Isolation) -> Machine:
 
 
 def make_order(machine: Machine, spec: ProcessSpec, folder: Path, log_limit: int) -> dict[str, Any]:
-    """The order for a supervisor. It holds the environment, secrets included: it may only travel, never be kept."""
+    """The order for a supervisor. It holds secrets, in the environment: it may travel, and never be kept."""
     order = {
         "folder": str(folder),
         "argv": list(spec.argv or _SLEEP),
@@ -127,7 +127,7 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
 
 
 def _plain(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
-    """No container: its home and its work folder are all that is its own, and uploads become symbolic links."""
+    """No container: its home and its work folder are all that is its own."""
     home = folder / framing.ROOT / "root"
     workdir = _plain_place(folder, spec.workdir or HOME)
     defaults = {
@@ -136,7 +136,7 @@ def _plain(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
         "LANG": os.environ.get("LANG", "C.UTF-8"),
         "PATH": os.pathsep.join([str(home / ".local/bin"), os.environ.get("PATH", os.defpath)]),
     }
-    folders = {framing.ROOT: 0o755, f"{framing.ROOT}/root": 0o700, f"{framing.ROOT}/tmp": 0o700}
+    folders = {framing.ROOT: 0o755, f"{framing.ROOT}/root": 0o700, f"{framing.ROOT}/tmp": 0o700}  # noqa: S108 - it lies in a folder of our own
     for place in reversed([workdir, *workdir.parents]):
         if place.is_relative_to(folder) and place != folder:
             folders.setdefault(str(place.relative_to(folder)), 0o755)

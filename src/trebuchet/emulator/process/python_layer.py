@@ -1,9 +1,9 @@
-"""The Python that sandboxes find at /usr/local, as in a container image: clean, complete and theirs to change.
+"""The Python that sandboxes find at /usr/local, as in a container image: clean, and theirs to change.
 
 It is a copy of the interpreter that runs the engine, made once: the original may lie in a home directory that
-sandboxes do not see, may be managed by the host's packages, and carries the user's own packages. CPython finds its
-standard library beside itself, so a copied tree needs no further settings, and `pip install`, `pip install --user`
-and `uv pip install --system` all work in it.
+sandboxes do not see, may be managed by the host's packages, and carries the user's own packages. CPython
+finds its standard library beside itself, so a copied tree needs no further settings, and `pip install`, `pip
+install --user` and `uv pip install --system` all work in it.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _place_programs(folder: Path) -> None:
 def _uv_programs() -> list[Path]:
     found = shutil.which("uv")
     if importlib.util.find_spec("uv") is not None:
-        import uv
+        import uv  # noqa: PLC0415 - an installation without it has the one on PATH
 
         found = uv.find_uv_bin()
     if found is None:

@@ -1,7 +1,7 @@
 """What the local engine wants run: the seam between its world and its processes.
 
-`world` makes a `ProcessSpec` and a folder; `process` runs it there and leaves its traces in that folder alone,
-so that a later daemon finds everything without having been told.
+`world` makes a `ProcessSpec` and a folder; `process` runs it there and leaves its traces in that folder
+alone, so that a later daemon finds everything without having been told.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class ProcessSpec:
     Attributes:
         id: The sandbox's id; also names its cgroup and the like.
         argv: The command; empty for one that sleeps until terminated.
-        env: Its whole environment beyond the engine's defaults (PATH, HOME …). May hold secrets: it reaches the
-            supervisor through a pipe and never a file or an argv.
+        env: Its whole environment beyond the engine's defaults (PATH, HOME …). May hold secrets: it reaches
+            the supervisor through a pipe and never a file or an argv.
         workdir: Where it starts; made if missing. None for `/root`.
         layers: Extra read-only lower layers, lowest first, above the host's system folders.
         root_layers: Where set, these replace the host's system folders altogether (an image of its own).
@@ -70,7 +70,8 @@ class ProcessState:
     Attributes:
         phase: `starting`, `running`, `ended`, or `lost` (its supervisor is gone and left no result: a reboot,
             or a SIGKILL from outside).
-        exit_code: Of the command; 128 + N where signal N ended it; None before its end and where it is unknown.
+        exit_code: Of the command; 128 + N where signal N ended it; None before its end and where it is
+            unknown.
         cause: What ended it: `exit`, `timeout`, `terminated`, `out_of_memory`, `start_failed`; None before.
         message: For `start_failed`, what went wrong.
         started_at: Seconds since the epoch.

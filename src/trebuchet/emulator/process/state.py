@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trebuchet.emulator.process.errors import CannotStartError, NotRunningError
@@ -14,12 +13,14 @@ from trebuchet.emulator.process.supervise.supervisor import KILLED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 def take_lock(folder: Path) -> int:
     """Claim a folder for one process: its lock, held by the descriptor that is returned.
 
-    Whoever inherits or receives the descriptor holds the lock too; when the last of them is gone, so is the process.
+    Whoever inherits or receives the descriptor holds the lock too; when the last of them is gone, so is the
+    process.
 
     Raises:
         CannotStartError: The folder has been used before.

@@ -1,4 +1,4 @@
-"""The two kinds of container, as the supervisor sees them: how its first process starts, is entered and dies."""
+"""The two kinds of container, as the supervisor sees them: how each starts, is entered and dies."""
 
 from __future__ import annotations
 
@@ -91,8 +91,10 @@ class Bubblewrap:
         return True
 
     def kill(self, child: Child) -> None:
-        """Kill everything inside. Before the first process is known there is nothing that could be killed safely:
-        bubblewrap, killed in the middle of its start, would leave it behind; so the caller comes again.
+        """Kill everything inside.
+
+        Before the first process is known nothing can be killed safely: bubblewrap, killed in the middle of
+        its start, would leave it behind. The caller comes again then.
         """
         del child
         if self._init >= 0:

@@ -26,7 +26,8 @@ class Child:
     """A process, the pipes (or the terminal) to it, its log, and in the end its result.
 
     Attributes:
-        folder: Where its files lie, relative to the sandbox's folder (the working directory); `.` for its own.
+        folder: Where its files lie, relative to the sandbox's folder (the working directory); `.` for its
+            own.
         pid: Of the direct child of the supervisor that stands for it; 0 before it was spawned.
         deadline: On the monotonic clock; None for none.
         cause: Why the supervisor killed it; empty while it did not.

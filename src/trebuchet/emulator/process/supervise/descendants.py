@@ -12,8 +12,8 @@ _ROUNDS = 100
 def kill_descendants(ancestor: int, leader: int) -> None:
     """Kill all descendants of a process, and the process group of `leader`.
 
-    It looks again until it finds none that it has not killed, so that a tree that forks meanwhile is caught too.
-    Where there is no `/proc` only the group dies.
+    It looks again until it finds none that it has not killed, so that a tree that forks meanwhile is caught
+    too. Where there is no `/proc` only the group dies.
     """
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)

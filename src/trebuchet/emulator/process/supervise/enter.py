@@ -1,7 +1,8 @@
 """Running another command inside a sandbox that runs already.
 
-Two forks: the first joins the namespaces and stays, outside the sandbox's own tree of pids, to wait; the second is
-born inside and becomes the command. Both are forks of the supervisor, and must not keep what it holds open.
+Two forks: the first joins the namespaces and stays, outside the sandbox's own tree of pids, to wait; the
+second is born inside and becomes the command. Both are forks of the supervisor, and must not keep what it
+holds open.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def enter(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | No
         init_pid: The sandbox's first process, or None where there are no namespaces to join.
 
     Returns:
-        The pid to wait for, which ends as the command ends, and a descriptor from which the command's own pid can
-        be read (4 bytes), then, if it cannot be executed, why; then its end.
+        The pid to wait for, which ends as the command ends, and a descriptor from which the command's own pid
+        can be read (4 bytes), then, if it cannot be executed, why; then its end.
     """
     report, report_end = os.pipe()
     pid = os.fork()
@@ -85,10 +86,11 @@ def _keep_only(descriptors: Sequence[int]) -> None:
 
 def _join(init_pid: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    opened: list[int] = []
-    for name in _NAMESPACES:
-        if os.readlink(f"/proc/self/ns/{name}") != os.readlink(f"/proc/{init_pid}/ns/{name}"):
-            opened.append(os.open(f"/proc/{init_pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC))
+    opened = [
+        os.open(f"/proc/{init_pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        for name in _NAMESPACES
+        if os.readlink(f"/proc/self/ns/{name}") != os.readlink(f"/proc/{init_pid}/ns/{name}")
+    ]
     for descriptor in opened:
         if libc.setns(descriptor, 0) != 0:
             number = ctypes.get_errno()

@@ -8,6 +8,7 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 RECORD = struct.Struct("<QII")
@@ -34,7 +35,7 @@ ROOT = "root"
 WORK = "work"
 
 
-def message(content: dict[str, Any]) -> bytes:
+def message(content: Mapping[str, Any]) -> bytes:
     """An object as it travels on a socket."""
     payload = json.dumps(content).encode()
     return LENGTH.pack(len(payload)) + payload

@@ -14,8 +14,8 @@ _SPACE_IS_SHORT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 class Recorder:
     """Appends records to a log file.
 
-    A full disk or a full log never stops the process: what does not fit is dropped, and a notice in the log says how
-    much, as soon as there is room for it.
+    A full disk or a full log never stops the process: what does not fit is dropped, and a notice in the log
+    says how much, as soon as there is room for it.
     """
 
     def __init__(self, path: str, limit: int) -> None:

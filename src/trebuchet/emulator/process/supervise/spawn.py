@@ -12,14 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Python ignores the first two, the fork server the third; a program must find them as they are by default."""
+"""Python ignores the first two, the fork server the third; a program must find them at their defaults."""
 
 CANNOT_EXECUTE = 126
 
 
-def spawn(
-    argv: Sequence[str], env: Mapping[str, str], stdio: tuple[int, int, int], passed: Sequence[int]
-) -> int:
+def spawn(argv: list[str], env: Mapping[str, str], stdio: tuple[int, int, int], passed: Sequence[int]) -> int:
     """Start a program and return its pid.
 
     Args:
@@ -39,7 +37,7 @@ def spawn(
     return os.posix_spawn(argv[0], argv, env, file_actions=actions, setsid=True, setsigdef=_RESTORED)
 
 
-def _spawn_on_terminal(argv: Sequence[str], env: Mapping[str, str], terminal: int) -> int:
+def _spawn_on_terminal(argv: list[str], env: Mapping[str, str], terminal: int) -> int:
     pid = os.fork()
     if pid:
         return pid

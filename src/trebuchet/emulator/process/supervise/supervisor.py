@@ -1,4 +1,4 @@
-"""Watches over one sandbox from its start to its end: records, feeds, times out, kills, and leaves the result.
+"""Watches over one sandbox from start to end: records, feeds, times out, kills, and leaves the result.
 
 It is a process of its own, in its own session, and works with no daemon alive. Its working directory is the
 sandbox's folder, and every path in here is relative to it.
@@ -7,6 +7,7 @@ sandbox's folder, and every path in here is relative to it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import selectors
 import signal
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 TIMED_OUT = 124
 KILLED = 137
 _LAST_OUTPUT_S = 10.0
-"""How long output is waited for after everything was killed; only a process stuck in the kernel makes it wait."""
+"""How long output is waited for after everything was killed; only a process stuck in the kernel takes it."""
 _NOT_READY_S = 0.002
 _BACKLOG = 64
 _MESSAGE_SIZE = 1 << 16
@@ -80,7 +81,7 @@ class Supervisor:
         wake.setblocking(False)
         self._wake = wake
         signal.set_wakeup_fd(wake.fileno())
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _ignore)
         self._selector.register(woken, selectors.EVENT_READ, self._on_children)
         self._woken = woken
 
@@ -164,9 +165,8 @@ class Supervisor:
 
     def _end(self) -> None:
         """The command has ended: end what it left behind, keep every byte of output, leave the result."""
-        assert self._wait_status is not None
         self._box.kill(self._main)
-        exit_code = self._box.exit_code(self._wait_status)
+        exit_code = self._box.exit_code(self._wait_status or 0)
         if self._box.namespaced:
             self._read_to_the_end()
         self._main.drain()
@@ -231,7 +231,7 @@ class Supervisor:
     def _add_line(self, line: socket.socket) -> None:
         line.setblocking(False)
         self._lines[line] = bytearray()
-        self._selector.register(line, selectors.EVENT_READ, lambda *_: self._on_line(line))
+        self._selector.register(line, selectors.EVENT_READ, functools.partial(self._on_line, line))
 
     def _on_connect(self, descriptor: int, mask: int) -> bool:
         del descriptor, mask
@@ -239,7 +239,8 @@ class Supervisor:
             self._add_line(self._listener.accept()[0])
         return True  # what happened between its connecting and now it has not been told
 
-    def _on_line(self, line: socket.socket) -> bool:
+    def _on_line(self, line: socket.socket, descriptor: int, mask: int) -> bool:
+        del descriptor, mask
         try:
             data = line.recv(_MESSAGE_SIZE)
         except BlockingIOError:
@@ -291,13 +292,17 @@ class Supervisor:
         return [child for child in children if child.folder == folder]
 
     def _tell(self) -> None:
-        """Wake whoever watches. One whose socket is full has not read earlier wakes, and so will look anyway."""
+        """Wake whoever watches. One whose socket is full has earlier wakes to read, and will look."""
         if not self._told:
             return
         self._told = False
         for line in self._lines:
             with contextlib.suppress(OSError):
                 line.send(b".")
+
+
+def _ignore(number: int, frame: object) -> None:
+    """Let the signal wake the loop; that is all it is for."""
 
 
 def _make_folder(path: str, mode: int) -> None:

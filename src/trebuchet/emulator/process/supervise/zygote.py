@@ -1,8 +1,8 @@
 """The fork server: forks a supervisor for every order that a daemon sends.
 
-It exists because starting a Python for each sandbox would cost 20 ms and 10 MiB, and forking the daemon itself, with
-its threads and its memory, would be unsound. It has one thread, knows nothing, and leaves when its daemon does; the
-supervisors it forked stay.
+It exists because starting a Python for each sandbox would cost 20 ms and 10 MiB, and forking the daemon
+itself, with its threads and its memory, would be unsound. It has one thread, knows nothing, and leaves when
+its daemon does; the supervisors it forked stay.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _supervise(order: dict[str, Any], lock: int, line: int) -> None:
             os.set_inheritable(descriptor, False)
         Supervisor(order, socket.socket(fileno=line)).run()
         status = 0
-    except BaseException:  # noqa: BLE001: a fork must never return into its parent's code; what went wrong is kept
+    except BaseException:  # noqa: BLE001 - a fork must never return into its parent's code
         _leave_crash()
     finally:
         os._exit(status)
