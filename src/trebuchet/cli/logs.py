@@ -88,6 +88,8 @@ def last_lines(entries: Iterable[LogEntry], count: int) -> Iterator[LogEntry]:
     kept = deque[LogEntry]()
     ends = 0
     for entry in entries:
+        if not entry.message:
+            continue
         kept.append(entry)
         ends += entry.message.count("\n")
         while kept and ends - (first := kept[0].message.count("\n")) > count:
