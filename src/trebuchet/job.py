@@ -12,6 +12,21 @@ if TYPE_CHECKING:
 Dialect = Literal["oumi", "skypilot"]
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a value of a job file stands.
+
+    Attributes:
+        key: Its dotted name as the file writes it, which need not be the name it has in `JobConfig`.
+        line: Counted from 1; None for a value from the command line.
+        column: Counted from 1; None for a value from the command line.
+    """
+
+    key: str
+    line: int | None = None
+    column: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class StorageMount:
     """A bucket or volume to be mounted, as Oumi's `storage_mounts` and SkyPilot's `file_mounts` write it.
@@ -22,6 +37,8 @@ class StorageMount:
         store: `s3`, `gcs`, `r2` …; None where `source` tells.
         mode: `MOUNT`, `COPY`, `MOUNT_CACHED`; None for the default, `MOUNT`.
         persistent: Whether it outlives the job; None for the default, yes.
+        secret: The control plane's named secret with a bucket's credentials; None for those in the caller's
+            environment.
     """
 
     source: str | None = None
@@ -29,6 +46,7 @@ class StorageMount:
     store: str | None = None
     mode: str | None = None
     persistent: bool | None = None
+    secret: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +54,7 @@ class JobResources:
     """What the job needs. Field names and spellings are those of Oumi's job files.
 
     Attributes:
-        cloud: `modal` or `local`.
+        cloud: `modal` or `local`; another is what the file was written for, and needs one of these beside it.
         accelerators: `NAME`, `NAME:COUNT`, a map of name to count, or a list of such in order of preference.
         cpus: vCPUs: `4`, `"4+"`; Modal counts physical cores, half as many.
         memory: GiB: `32`, `"32+"`, `"64GB"`, or `"2x"` (GiB per vCPU).
@@ -70,7 +88,9 @@ class JobConfig:
     Attributes:
         name: What people call it; shown, tagged, and part of the sandbox's name.
         user: Free text, tagged.
-        working_dir: A local folder whose contents arrive in the sandbox's work dir; None for none.
+        working_dir: A local folder whose contents arrive in the sandbox's work dir, or the URL of a git
+            repository; None for none.
+        working_dir_ref: The branch, tag or commit of that repository; None for its default branch.
         num_nodes: Only 1 can be run.
         resources: What it needs.
         envs: Environment variables; the values are treated as secret.
@@ -83,16 +103,22 @@ class JobConfig:
         timeout: Seconds until it is ended; None for 24 hours.
         outputs: Paths in the sandbox to keep beside `/outputs`; False for no outputs at all.
         max_restarts: How often a job that failed for a reason in `restart_on` is started again.
-        restart_on: `preempted` or exit codes.
+        restart_on: `preempted`, `failure` (any exit code but 0), or exit codes.
+        max_duration: Seconds that all attempts together may take; None for no limit.
+        max_cost: US dollars that all attempts together may cost; None for no limit.
+        written_for: The cloud that the file names, where the command line chose another; None otherwise.
+        as_task: Whether the `run` of a service is to be run as a job.
         dialect: Whose semantics the scripts have.
         source: The file it was read from, for messages; None for a job made in Python.
         extras: Fields that a dialect knows and that have no place above, as read; each is accounted for in
             the plan.
+        positions: Each leaf of the file by its dotted name here, and where it stands.
     """
 
     name: str | None = None
     user: str | None = None
     working_dir: str | None = None
+    working_dir_ref: str | None = None
     num_nodes: int = 1
     resources: JobResources = field(default_factory=JobResources)
     envs: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"], repr=False)
@@ -106,9 +132,14 @@ class JobConfig:
     outputs: Sequence[str] | Literal[False] = ()
     max_restarts: int = 0
     restart_on: Sequence[int | str] = ()
+    max_duration: int | None = None
+    max_cost: float | None = None
+    written_for: str | None = None
+    as_task: bool = False
     dialect: Dialect = "oumi"
     source: Path | None = field(default=None, compare=False)
     extras: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    positions: Mapping[str, Position] = field(default_factory=dict[str, Position], compare=False, repr=False)
 
     @classmethod
     def from_yaml(cls, path: str | Path, overrides: Sequence[str] = ()) -> Self:

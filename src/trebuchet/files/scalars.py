@@ -1,0 +1,59 @@
+"""Scalars as YAML 1.1 types them, which is how the tools at home read these files: `no` is False, `1:30` is 90."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from trebuchet.files.problems import shown
+
+if TYPE_CHECKING:
+    from trebuchet.files.problems import Problems
+
+MERGE = object()
+"""What the plain scalar `<<` reads as."""
+
+_YAML = "tag:yaml.org,2002:"
+_LOOKS = {"bool": "a truth value", "int": "a number", "float": "a number", "timestamp": "a date"}
+_TEXT = frozenset({f"{_YAML}str", f"{_YAML}value", "!"})
+
+
+def scalar(loader: Any, event: Any, problems: Problems) -> Any:
+    """The value of a scalar: text, a number, a truth value, a date, None, or `MERGE`."""
+    plain, _ = event.implicit
+    tag = event.tag
+    if tag is None or tag == "!":
+        if not plain or tag == "!":
+            return event.value
+        tag = loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+    if tag in _TEXT:
+        return event.value
+    return _typed(loader, tag, event, problems)
+
+
+def _typed(loader: Any, tag: str, event: Any, problems: Problems) -> Any:
+    place = (event.start_mark.line + 1, event.start_mark.column + 1)
+    node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
+    try:
+        match tag.removeprefix(_YAML):
+            case "null":
+                return None
+            case "bool":
+                return loader.construct_yaml_bool(node)
+            case "int":
+                return loader.construct_yaml_int(node)
+            case "float":
+                return loader.construct_yaml_float(node)
+            case "timestamp":
+                return loader.construct_yaml_timestamp(node)
+            case "merge":
+                return MERGE
+            case _:
+                problems.add(f"The tag {shown(tag)} has no meaning here.", "take it out", *place)
+    except (ValueError, KeyError, AttributeError, OverflowError):
+        # The value itself may be a secret.
+        problems.add(
+            f"This looks like {_LOOKS[tag.removeprefix(_YAML)]}, and is none.", "put it in quotes", *place
+        )
+    return None

@@ -1,0 +1,109 @@
+"""CPU and memory."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trebuchet.plan.accelerators import Gpu
+    from trebuchet.plan.alternatives import Alternative
+    from trebuchet.plan.findings import Findings
+    from trebuchet.plan.machine import Machine
+
+VCPUS_PER_CORE = 2
+"""Job files count vCPUs; Modal counts physical cores."""
+
+_VCPUS_PER_GPU = 4
+_GIB_PER_GPU = 16
+
+_CPUS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(\+?)")
+_MEMORY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(x|[kmgt]?i?b?)\s*(\+?)", re.IGNORECASE)
+_MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "": 1024, "t": 1024 * 1024}
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """A request, in Modal's units: physical cores and MiB; None for the cloud's own default."""
+
+    cpu: float | None
+    memory_mib: int | None
+
+
+def compute(wanted: Alternative, gpu: Gpu | None, machine: Machine | None, findings: Findings) -> Compute:
+    """What one candidate asks for."""
+    vcpus = _vcpus(wanted, gpu, findings)
+    memory_mib = _memory_mib(wanted, gpu, vcpus, findings)
+    if machine is not None:
+        vcpus, memory_mib = _within(machine, wanted, vcpus, memory_mib, findings)
+    return Compute(None if vcpus is None else vcpus / VCPUS_PER_CORE, memory_mib)
+
+
+def _vcpus(wanted: Alternative, gpu: Gpu | None, findings: Findings) -> float | None:
+    field, value = wanted.place("cpus"), wanted.get("cpus")
+    findings.translated(field)
+    if value is None:
+        if gpu is None:
+            return None
+        vcpus = _VCPUS_PER_GPU * gpu.count
+        findings.noted(field, f"{vcpus} vCPUs are asked for", _why_default(_VCPUS_PER_GPU, "vCPUs"))
+        return float(vcpus)
+    match = _CPUS.fullmatch(_text(value))
+    number = float(match[1]) if match else 0.0
+    if not 0 < number < math.inf:
+        findings.refused(field, f"{field}: {value!r} is not a number of vCPUs.", "write it like 4 or 4+")
+        return None
+    return number
+
+
+def _why_default(number: int, unit: str) -> str:
+    return f"the file names none, and Modal's own default is too small for a GPU job; {number} {unit} a GPU"
+
+
+def _memory_mib(wanted: Alternative, gpu: Gpu | None, vcpus: float | None, findings: Findings) -> int | None:
+    field, value = wanted.place("memory"), wanted.get("memory")
+    findings.translated(field)
+    if value is None:
+        if gpu is None:
+            return None
+        gib = _GIB_PER_GPU * gpu.count
+        findings.noted(field, f"{gib} GiB are asked for", _why_default(_GIB_PER_GPU, "GiB"))
+        return gib * 1024
+    match = _MEMORY.fullmatch(_text(value))
+    if match is None or not float(match[1]):
+        findings.refused(
+            field, f"{field}: {value!r} is not an amount of memory.", "write it like 32, 32+, 64GB or 2x"
+        )
+        return None
+    unit = match[2].lower()
+    if unit != "x":
+        return math.ceil(float(match[1]) * _MIB[unit.rstrip("b").rstrip("i")])
+    if vcpus is None:
+        findings.refused(
+            field, f"{field}: {value!r} says GiB per vCPU, and the file names no cpus.", "name cpus too"
+        )
+        return None
+    return math.ceil(float(match[1]) * vcpus * 1024)
+
+
+def _text(value: Any) -> str:
+    return str(value).strip()
+
+
+def _within(
+    machine: Machine, wanted: Alternative, vcpus: float | None, memory_mib: int | None, findings: Findings
+) -> tuple[float | None, int | None]:
+    if vcpus is not None and machine.cpus is not None and vcpus > machine.cpus:
+        findings.noted(
+            wanted.place("cpus"), f"{machine.cpus:g} of {vcpus:g} vCPUs are given", "this machine has no more"
+        )
+        vcpus = machine.cpus
+    if memory_mib is not None and machine.memory_mib is not None and memory_mib > machine.memory_mib:
+        given, asked = machine.memory_mib / 1024, memory_mib / 1024
+        findings.noted(
+            wanted.place("memory"), f"{given:.3g} of {asked:g} GiB are given", "this machine has no more"
+        )
+        memory_mib = machine.memory_mib
+    return vcpus, memory_mib

@@ -1,0 +1,71 @@
+"""Environment variables: the user's, and those that both tools set for the scripts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from trebuchet.plan.script import ARGUMENT_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trebuchet.job import JobConfig
+    from trebuchet.plan.accelerators import Gpu
+    from trebuchet.plan.findings import Findings
+
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def environment(job: JobConfig, findings: Findings) -> dict[str, str]:
+    """The values of `envs` and `secrets`; what is said about them never holds a value."""
+    values: dict[str, str] = {}
+    for section, variables in (("envs", job.envs), ("secrets", job.secrets)):
+        findings.translated(section)
+        option = "--env" if section == "envs" else "--secret"
+        for name, value in variables.items():
+            field = f"{section}.{name}"
+            if fault := _fault(name, value):
+                findings.refused(field, f"{field} {fault[0]}.", fault[1].format(option=option, name=name))
+            elif value is not None:
+                findings.translated(field)
+                values[name] = str(value)
+    return values
+
+
+def _fault(name: str, value: str | None) -> tuple[str, str] | None:
+    """What is wrong with a variable, and the way out; None where nothing is."""
+    if not _NAME.fullmatch(name):
+        return "is no name for an environment variable", "letters, digits and _, beginning with no digit"
+    if value is None:
+        return "has no value", "give it one: {option} {name}=VALUE, or {option} {name} for your own"
+    if "\0" in str(value):
+        return "holds a NUL byte, which no environment can carry", "take it out"
+    try:
+        size = len(name) + 1 + len(str(value).encode())
+    except UnicodeEncodeError:
+        return "is not valid text", "encode it, as base64 for instance"
+    if size > ARGUMENT_BYTES:
+        return (
+            f"has {size:,} bytes, more than a program can be given",
+            "put it in a file, and list it in file_mounts",
+        )
+    return None
+
+
+def tool_variables(gpu: Gpu | None) -> Mapping[str, str]:
+    """What SkyPilot sets for the scripts it runs; Oumi's are run by SkyPilot, and read the same names.
+
+    `SKYPILOT_TASK_ID` is missing here: a launch adds it, since it names the launch.
+    """
+    gpus = str(gpu.count if gpu else 0)
+    return {
+        "SKYPILOT_NODE_RANK": "0",
+        "SKYPILOT_NODE_IPS": "127.0.0.1",
+        "SKYPILOT_NUM_NODES": "1",
+        "SKYPILOT_NUM_GPUS_PER_NODE": gpus,
+        "SKYPILOT_SETUP_NODE_RANK": "0",
+        "SKYPILOT_SETUP_NODE_IPS": "127.0.0.1",
+        "SKYPILOT_SETUP_NUM_NODES": "1",
+        "SKYPILOT_SETUP_NUM_GPUS_PER_NODE": gpus,
+    }

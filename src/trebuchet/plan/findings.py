@@ -1,0 +1,69 @@
+"""What was found about the fields of a job: each is translated, noted or refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trebuchet.plan.model import Note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trebuchet.plan.model import Treatment
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a field cannot be honoured, and the way out where there is one."""
+
+    field: str
+    message: str
+    hint: str | None = None
+
+
+class Findings:
+    """Collects what the parts of a plan say about fields; `account` holds it against the fields there are.
+
+    A field is a dotted key. What is said about `resources` holds for all below it of which nothing else is said.
+    """
+
+    def __init__(self) -> None:
+        self.settled: dict[str, Treatment] = {}
+        self.notes: list[Note] = []
+        self.refusals: list[Refusal] = []
+
+    def translated(self, *fields: str) -> None:
+        """These do what they say."""
+        for field in fields:
+            self.settled.setdefault(field, "translated")
+
+    def noted(self, field: str, done: str, why: str) -> None:
+        """The field is accepted, and the user is told what becomes of it."""
+        note = Note(field=field, done=done, why=why)
+        if note not in self.notes:
+            self.notes.append(note)
+        if self.settled.get(field) != "refused":
+            self.settled[field] = "noted"
+
+    def refused(self, field: str, message: str, hint: str | None = None) -> None:
+        """The field cannot be honoured, so nothing is launched."""
+        refusal = Refusal(field, message, hint)
+        if refusal not in self.refusals:
+            self.refusals.append(refusal)
+        self.settled[field] = "refused"
+
+    def adopt(self, others: Iterable[Findings]) -> None:
+        """Take over what others found."""
+        for other in others:
+            for note in other.notes:
+                self.noted(note.field, note.done, note.why)
+            for refusal in other.refusals:
+                self.refused(refusal.field, refusal.message, refusal.hint)
+            self.translated(*other.settled)
+
+    def adopt_as_dropped(self, other: Findings) -> None:
+        """Take over what was found about an alternative that cannot be had, where another one can."""
+        for refusal in other.refusals:
+            self.noted(refusal.field, "this alternative is left out", refusal.message)
+        self.translated(*other.settled)
