@@ -1,0 +1,188 @@
+"""Starting, finding and stopping the engine's daemon. Light to import: no gRPC, no event loop."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from trebuchet.emulator.disk import make_private_folder
+from trebuchet.emulator.endpoint import (
+    Endpoint,
+    code_in_use,
+    daemon_lives,
+    exclusive_lock,
+    log_path,
+    read_endpoint,
+)
+from trebuchet.emulator.errors import EmulatorError
+
+__all__ = ["Endpoint", "ensure", "log_path", "running", "stop"]
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 10.0
+
+
+def running(state: Path) -> Endpoint | None:
+    """The endpoint of the daemon that lives on this state directory, or None. Asks the file system alone."""
+    if not daemon_lives(state):
+        return None
+    endpoint = read_endpoint(state)
+    # A daemon that is just starting holds the lock and has not told its endpoint yet, or a dead one's is left.
+    return endpoint if endpoint is not None and _pid_lives(endpoint.pid) else None
+
+
+def ensure(state: Path, *, idle_timeout_s: float | None = None) -> Endpoint:
+    """The endpoint of a daemon that answers, started if need be; two callers at once start one.
+
+    A daemon that runs older code than the caller's, or that was told of other GPUs by `TREBUCHET_LOCAL_GPUS` than the
+    caller is, is replaced; its sandboxes run on.
+
+    Args:
+        state: The state directory, made if missing.
+        idle_timeout_s: How long a daemon started here stays without anything to do; None for its own choice.
+
+    Raises:
+        EmulatorError: None could be started, or the one that runs does not answer.
+    """
+    endpoint = running(state)
+    if endpoint is not None and not _outdated(endpoint) and _answers(endpoint):
+        return endpoint
+    make_private_folder(state)
+    with exclusive_lock(state / "start.lock"):
+        endpoint = running(state)
+        if endpoint is not None and _outdated(endpoint):
+            stop(state)
+            endpoint = None
+        if endpoint is not None and _answers(endpoint):
+            return endpoint
+        if daemon_lives(state):
+            _await_end_or_endpoint(state)
+            endpoint = running(state)
+            if endpoint is not None and _answers(endpoint):
+                return endpoint
+        return _start(state, idle_timeout_s)
+
+
+def stop(state: Path) -> bool:
+    """End the daemon; its sandboxes run on. Whether there was one.
+
+    Raises:
+        EmulatorError: It does not go.
+    """
+    endpoint = running(state)
+    if endpoint is None:
+        return False
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(endpoint.pid, ending)
+        if _wait_until_gone(state):
+            return True
+    raise EmulatorError(
+        f"The local engine's daemon (process {endpoint.pid}) does not end.",
+        f"See {log_path(state)}, or end the process yourself.",
+    )
+
+
+def _outdated(endpoint: Endpoint) -> bool:
+    code, code_time_ns = code_in_use()
+    declared = os.environ.get("TREBUCHET_LOCAL_GPUS")
+    if declared is not None and declared != endpoint.gpus:
+        return True
+    return endpoint.code != code and endpoint.code_time_ns <= code_time_ns
+
+
+def _pid_lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _answers(endpoint: Endpoint) -> bool:
+    """Whether it answers a plain request, which also puts off its leaving for want of work."""
+    host, _, port = endpoint.url.removeprefix("http://").partition(":")
+    request = (
+        f"GET /_trebuchet/health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+        f"Authorization: Bearer {endpoint.token_secret}\r\n\r\n"
+    )
+    try:
+        with socket.create_connection((host, int(port)), timeout=ANSWER_TIMEOUT_S) as connection:
+            connection.sendall(request.encode())
+            return connection.recv(64).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def _await_end_or_endpoint(state: Path) -> None:
+    """Give a daemon that is coming or going the time to do so."""
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if not daemon_lives(state) or running(state) is not None:
+            return
+        time.sleep(0.01)
+    raise EmulatorError(
+        "The local engine's daemon holds its lock but does not answer.",
+        f"See {log_path(state)}; `trebuchet local stop` ends it.",
+    )
+
+
+def _wait_until_gone(state: Path) -> bool:
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while daemon_lives(state):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def _start(state: Path, idle_timeout_s: float | None) -> Endpoint:
+    ready, told = os.pipe()
+    try:
+        _launch(state, idle_timeout_s, told)
+    except OSError as error:
+        os.close(ready)
+        raise EmulatorError(f"The local engine's daemon could not be started: {error}.") from error
+    finally:
+        os.close(told)
+    try:
+        waiting = select.poll()
+        waiting.register(ready, select.POLLIN)
+        said = os.read(ready, 16) if waiting.poll(START_TIMEOUT_S * 1000) else b""
+    finally:
+        os.close(ready)
+    endpoint = running(state) if said else None
+    if endpoint is None:
+        raise _failed_start(state)
+    return endpoint
+
+
+def _launch(state: Path, idle_timeout_s: float | None, told: int) -> None:
+    """Start the daemon's process, which detaches itself: no child of ours is left to be waited for."""
+    command = [sys.executable, "-m", "trebuchet.emulator", "--state", str(state), "--ready-fd", str(told)]
+    if idle_timeout_s is not None:
+        command += ["--idle-timeout", str(idle_timeout_s)]
+    descriptor = os.open(log_path(state), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "ab") as log:
+        subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", pass_fds=(told,), check=False
+        )
+
+
+def _failed_start(state: Path) -> EmulatorError:
+    lines = log_path(state).read_text(errors="replace").strip().splitlines()
+    reason = f": {lines[-1]}" if lines else ""
+    return EmulatorError(
+        f"The local engine's daemon did not start{reason}.",
+        f"Its log is {log_path(state)}; `trebuchet doctor` looks closer.",
+    )

@@ -1,0 +1,68 @@
+"""What this machine has that a sandbox may ask for."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+
+from trebuchet.emulator.errors import EmulatorError
+
+DECLARED = re.compile(r"(?:(\d+)x)?([A-Za-z0-9][A-Za-z0-9-]*)")
+KNOWN_NAMES = re.compile(
+    r"\b(GB300|GB200|B300|B200|H200|H100|GH200|A100|L40S|L40|L4|A10G|A10|A6000|T4|V100|RTX\s?PRO\s?\d+|RTX\s?\d+\w*)\b"
+)
+
+
+def gpus() -> dict[str, int]:
+    """GPU names, in Modal's spelling, and how many of each there are.
+
+    `TREBUCHET_LOCAL_GPUS` (`8xH100`, `8xH100,1xA100`, or empty for none) declares them instead; sandboxes then get no
+    real device.
+
+    Raises:
+        EmulatorError: The declaration cannot be read.
+    """
+    declared = os.environ.get("TREBUCHET_LOCAL_GPUS")
+    if declared is not None:
+        return _declared_gpus(declared)
+    return dict(Counter(real_gpus()))
+
+
+def _declared_gpus(declared: str) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for part in filter(None, (part.strip() for part in declared.split(","))):
+        match = DECLARED.fullmatch(part)
+        if match is None:
+            raise EmulatorError(
+                f"TREBUCHET_LOCAL_GPUS cannot be read: {part!r}.", "Write it like 8xH100 or 8xH100,1xA100."
+            )
+        found[match[2].upper()] += int(match[1] or 1)
+    return dict(found)
+
+
+def real_gpus() -> list[str]:
+    """The name of each GPU that the driver lists, by its index; none where there is no driver."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        listed = subprocess.run(
+            [tool, "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [_short_name(line) for line in listed.stdout.splitlines() if line.strip()]
+
+
+def _short_name(marketing_name: str) -> str:
+    match = KNOWN_NAMES.search(marketing_name.upper().replace("NVIDIA", ""))
+    if match is not None:
+        return match[1].replace(" ", "-")
+    return re.sub(r"[^A-Z0-9]+", "-", marketing_name.upper()).strip("-")

@@ -1,0 +1,115 @@
+"""From the definition of a sandbox in a request to what the world is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modal_proto import api_pb2
+
+from trebuchet.emulator.world.errors import InvalidError, NotServedError
+from trebuchet.emulator.world.gpus import GpuAsk
+from trebuchet.emulator.world.sandbox import Ask, VolumePlace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_ARGUMENT_BYTES = 128 * 1024
+"""What Linux takes for one argument or variable; a longer one would die in `execve`."""
+
+
+def unpack_ask(
+    request: api_pb2.SandboxCreateRequest | api_pb2.SandboxCreateV2Request,
+    sandbox_id: str,
+    created_at: float,
+    idempotency_key: str,
+) -> Ask:
+    """What a request asks for.
+
+    Raises:
+        InvalidError: It cannot be run.
+        NotServedError: The engine does not do it.
+    """
+    definition = request.definition
+    _refuse_unserved(definition)
+    _refuse_long_words(definition.entrypoint_args)
+    resources = definition.resources
+    return Ask(
+        id=sandbox_id,
+        app_id=request.app_id,
+        created_at=created_at,
+        argv=tuple(definition.entrypoint_args),
+        name=definition.name,
+        image_id=definition.image_id,
+        workdir=definition.workdir or None,
+        timeout_s=float(definition.timeout_secs) or None,
+        gpu=_gpu(resources.gpu_config),
+        cpus=resources.milli_cpu_max / 1000 or None,
+        memory_mib=resources.memory_mb_max or None,
+        secret_ids=tuple(_secret_ids(request)),
+        has_inline_env=isinstance(request, api_pb2.SandboxCreateV2Request) and bool(inline_env(request)),
+        mount_ids=tuple(definition.mount_ids),
+        volumes=tuple(_volumes(definition.volume_mounts)),
+        pty=_pty(definition),
+        idempotency_key=idempotency_key,
+    )
+
+
+def inline_env(request: api_pb2.SandboxCreateV2Request) -> dict[str, str]:
+    """The variables that came with the request itself."""
+    env = dict(request.ephemeral_secrets.contents)
+    for source in request.secret_sources:
+        env.update(source.env.contents)
+    return env
+
+
+def unpack_pty(info: api_pb2.PTYInfo) -> tuple[int, int]:
+    """The size of a terminal."""
+    return info.winsz_rows or 24, info.winsz_cols or 80
+
+
+def _secret_ids(request: api_pb2.SandboxCreateRequest | api_pb2.SandboxCreateV2Request) -> list[str]:
+    ids = list(request.definition.secret_ids)
+    if isinstance(request, api_pb2.SandboxCreateV2Request):
+        ids += [source.secret_id for source in request.secret_sources if source.secret_id]
+    return list(dict.fromkeys(ids))
+
+
+def _gpu(config: api_pb2.GPUConfig) -> GpuAsk:
+    if not config.gpu_type and not config.count:
+        return GpuAsk()
+    return GpuAsk(type=config.gpu_type or "ANY", count=config.count or 1)
+
+
+def _volumes(mounts: Iterable[api_pb2.VolumeMount]) -> list[VolumePlace]:
+    return [
+        VolumePlace(
+            volume_id=mount.volume_id,
+            path=mount.mount_path,
+            read_only=mount.read_only,
+            sub_path=mount.sub_path,
+        )
+        for mount in mounts
+    ]
+
+
+def _pty(definition: api_pb2.Sandbox) -> tuple[int, int] | None:
+    return unpack_pty(definition.pty_info) if definition.pty_info.enabled else None
+
+
+def _refuse_unserved(definition: api_pb2.Sandbox) -> None:
+    asked = {
+        "cloud bucket mounts": definition.cloud_bucket_mounts,
+        "network file systems": definition.nfs_mounts,
+        "tunnels to open ports": definition.open_ports.ports,
+        "proxies": definition.proxy_id,
+        "memory snapshots": definition.enable_snapshot,
+        "readiness probes": definition.HasField("readiness_probe"),
+    }
+    for what, value in asked.items():
+        if value:
+            raise NotServedError(f"The local engine does not serve {what}.")
+
+
+def _refuse_long_words(argv: Iterable[str]) -> None:
+    if any(len(word.encode()) >= MOST_ARGUMENT_BYTES for word in argv):
+        raise InvalidError("One argument is longer than the 128 KiB that the kernel takes.")

@@ -1,0 +1,137 @@
+"""The command router: what is inside a running sandbox. Its calls name a task and carry a pass for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modal_proto import task_command_router_pb2 as sr
+
+from trebuchet.emulator.process.log import STDERR, STDOUT
+from trebuchet.emulator.rpc.asking import unpack_pty
+from trebuchet.emulator.rpc.registry import ROUTER
+from trebuchet.emulator.world.errors import NotFoundError, NotServedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from trebuchet.emulator.process.spec import ProcessState
+    from trebuchet.emulator.rpc.call import Call
+    from trebuchet.emulator.world.sandbox import Sandbox
+
+LARGEST_MESSAGE = 1 << 16
+"""The SDK takes quadratic time over a message that has many lines."""
+
+
+@ROUTER.streaming("SandboxStdioReadV2")
+async def read_stdio(
+    call: Call, request: sr.SandboxStdioReadV2Request
+) -> AsyncIterator[sr.SandboxStdioReadV2Response]:
+    sandbox = _sandbox(call, request.task_id)
+    wanted_stdout = request.file_descriptor == sr.SANDBOX_STDIO_FILE_DESCRIPTOR_STDOUT
+    async for offset, data in _bytes(
+        call, sandbox.process, STDOUT if wanted_stdout else STDERR, request.offset
+    ):
+        yield sr.SandboxStdioReadV2Response(data=data, starting_offset=offset)
+
+
+@ROUTER.unary("SandboxStdinWriteV2")
+async def write_stdin(call: Call, request: sr.SandboxStdinWriteV2Request) -> sr.SandboxStdinWriteV2Response:
+    sandbox = _sandbox(call, request.task_id)
+    await call.world.inputs.write_at(sandbox.process, request.offset, request.data, eof=request.eof)
+    return sr.SandboxStdinWriteV2Response()
+
+
+@ROUTER.unary("TaskExecStart")
+async def start_exec(call: Call, request: sr.TaskExecStartRequest) -> sr.TaskExecStartResponse:
+    if request.container_id:
+        raise NotServedError("The local engine does not serve sidecars.")
+    env = call.world.secrets.values_of(request.secret_ids) | dict(request.env)
+    for source in request.secret_sources:
+        env |= (
+            call.world.secrets.values_of([source.secret_id])
+            if source.secret_id
+            else dict(source.env.contents)
+        )
+    await call.world.execs.start(
+        _sandbox(call, request.task_id),
+        request.exec_id,
+        list(request.command_args),
+        env=env,
+        workdir=request.workdir or None,
+        timeout_s=request.timeout_secs or None,
+        pty=unpack_pty(request.pty_info) if request.pty_info.enabled else None,
+    )
+    return sr.TaskExecStartResponse()
+
+
+@ROUTER.streaming("TaskExecStdioRead")
+async def read_exec_stdio(
+    call: Call, request: sr.TaskExecStdioReadRequest
+) -> AsyncIterator[sr.TaskExecStdioReadResponse]:
+    folder = _exec(call, request)
+    wanted_stdout = request.file_descriptor == sr.TASK_EXEC_STDIO_FILE_DESCRIPTOR_STDOUT
+    async for _, data in _bytes(call, folder, STDOUT if wanted_stdout else STDERR, request.offset):
+        yield sr.TaskExecStdioReadResponse(data=data)
+
+
+@ROUTER.unary("TaskExecStdinWrite")
+async def write_exec_stdin(
+    call: Call, request: sr.TaskExecStdinWriteRequest
+) -> sr.TaskExecStdinWriteResponse:
+    await call.world.inputs.write_at(_exec(call, request), request.offset, request.data, eof=request.eof)
+    return sr.TaskExecStdinWriteResponse()
+
+
+@ROUTER.unary("TaskExecWait")
+async def wait_exec(call: Call, request: sr.TaskExecWaitRequest) -> sr.TaskExecWaitResponse:
+    folder = _exec(call, request)
+    state = await call.world.host.wait_end(folder)
+    call.world.inputs.forget(folder)
+    return sr.TaskExecWaitResponse(code=_exit_code(state))
+
+
+@ROUTER.unary("TaskExecPoll")
+async def poll_exec(call: Call, request: sr.TaskExecPollRequest) -> sr.TaskExecPollResponse:
+    state = call.world.host.state(_exec(call, request))
+    if state.phase in {"starting", "running"}:
+        return sr.TaskExecPollResponse()
+    return sr.TaskExecPollResponse(code=_exit_code(state))
+
+
+async def _bytes(call: Call, folder: Path, stream: int, start: int) -> AsyncIterator[tuple[int, bytes]]:
+    """A stream's bytes from an offset on, in messages of a good size, each with its own offset."""
+    seen = 0
+    async for records, _ in call.world.host.follow(folder):
+        held = bytearray()
+        for record in records:
+            if record.stream != stream:
+                continue
+            held += record.data[max(start - seen, 0) :]
+            seen += len(record.data)
+            while len(held) >= LARGEST_MESSAGE:
+                yield seen - len(held), bytes(held[:LARGEST_MESSAGE])
+                del held[:LARGEST_MESSAGE]
+        if held:
+            yield seen - len(held), bytes(held)
+
+
+def _exit_code(state: ProcessState) -> int:
+    return 137 if state.exit_code is None else state.exit_code
+
+
+def _sandbox(call: Call, task_id: str) -> Sandbox:
+    opens = call.site.tokens.subject_of(call.metadata.get("authorization", "").removeprefix("Bearer "))
+    if opens != task_id:
+        raise NotFoundError(f"There is no task {task_id!r} here.")
+    return call.world.sandboxes.by_task(task_id)
+
+
+def _exec(
+    call: Call,
+    request: sr.TaskExecStdioReadRequest
+    | sr.TaskExecStdinWriteRequest
+    | sr.TaskExecWaitRequest
+    | sr.TaskExecPollRequest,
+) -> Path:
+    return call.world.execs.folder(_sandbox(call, request.task_id), request.exec_id)

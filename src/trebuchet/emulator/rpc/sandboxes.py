@@ -1,0 +1,196 @@
+"""Sandboxes, V1 and V2: making, watching, finding and ending them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from google.protobuf.empty_pb2 import Empty
+from modal_proto import api_pb2
+
+from trebuchet.emulator.rpc.asking import inline_env, unpack_ask
+from trebuchet.emulator.rpc.packing import pack_handle, pack_result, pack_tags, unpack_tags
+from trebuchet.emulator.rpc.registry import CONTROL
+from trebuchet.emulator.world.apps import DEFAULT_ENVIRONMENT
+from trebuchet.emulator.world.errors import NotFoundError, NotServedError
+from trebuchet.emulator.world.ids import new_v1_sandbox_id, new_v2_sandbox_id, task_id_of
+
+if TYPE_CHECKING:
+    from trebuchet.emulator.rpc.call import Call
+    from trebuchet.emulator.world.sandbox import Sandbox
+
+LONGEST_WAIT_S = 60.0
+
+
+@CONTROL.unary("SandboxCreate")
+async def create_v1(call: Call, request: api_pb2.SandboxCreateRequest) -> api_pb2.SandboxCreateResponse:
+    sandbox = await _create_once(call, request, new_v1_sandbox_id(), {})
+    return api_pb2.SandboxCreateResponse(sandbox_id=sandbox.id, metadata=pack_handle(sandbox))
+
+
+@CONTROL.unary("SandboxCreateV2")
+async def create_v2(call: Call, request: api_pb2.SandboxCreateV2Request) -> api_pb2.SandboxCreateV2Response:
+    env = inline_env(request)
+    sandbox = await _create_once(call, request, new_v2_sandbox_id(), env)
+    task_id = task_id_of(sandbox.id)
+    return api_pb2.SandboxCreateV2Response(
+        sandbox_id=sandbox.id,
+        task_id=task_id,
+        metadata=pack_handle(sandbox),
+        command_router_access=api_pb2.CommandRouterAccess(
+            url=call.router_url, jwt=call.site.tokens.make_pass(task_id)
+        ),
+    )
+
+
+async def _create_once(
+    call: Call,
+    request: api_pb2.SandboxCreateRequest | api_pb2.SandboxCreateV2Request,
+    sandbox_id: str,
+    env: dict[str, str],
+) -> Sandbox:
+    sandboxes = call.world.sandboxes
+
+    async def work() -> Sandbox:
+        known = sandboxes.by_idempotency_key(call.idempotency_key)
+        if known is not None:
+            return known
+        ask = unpack_ask(request, sandbox_id, sandboxes.clock.now(), call.idempotency_key)
+        return await sandboxes.create(ask, unpack_tags(request.tags), env)
+
+    return await call.once(work)
+
+
+@CONTROL.unary("SandboxGetTaskId", "SandboxGetTaskIdV2")
+async def get_task_id(
+    call: Call, request: api_pb2.SandboxGetTaskIdRequest
+) -> api_pb2.SandboxGetTaskIdResponse:
+    sandbox = call.world.sandboxes.get(request.sandbox_id)
+    await _wait_for(sandbox.settled, request.timeout)
+    return api_pb2.SandboxGetTaskIdResponse(
+        task_id=sandbox.task_id or None, task_result=pack_result(sandbox.standing.result)
+    )
+
+
+@CONTROL.unary("SandboxWait", "SandboxWaitV2")
+async def wait(call: Call, request: api_pb2.SandboxWaitRequest) -> api_pb2.SandboxWaitResponse:
+    sandbox = call.world.sandboxes.get(request.sandbox_id)
+    await _wait_for(sandbox.ended, request.timeout)
+    return api_pb2.SandboxWaitResponse(
+        result=pack_result(sandbox.standing.result), metadata=pack_handle(sandbox)
+    )
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    if seconds > 0 and not event.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), min(seconds, LONGEST_WAIT_S))
+
+
+@CONTROL.unary("SandboxTerminate", "SandboxTerminateV2")
+async def terminate(call: Call, request: api_pb2.SandboxTerminateRequest) -> api_pb2.SandboxTerminateResponse:
+    before = call.world.sandboxes.terminate(request.sandbox_id)
+    return api_pb2.SandboxTerminateResponse(existing_result=pack_result(before))
+
+
+@CONTROL.unary("SandboxTagsGet", "SandboxTagsGetV2")
+async def get_tags(call: Call, request: api_pb2.SandboxTagsGetRequest) -> api_pb2.SandboxTagsGetResponse:
+    sandbox = call.world.sandboxes.get(request.sandbox_id)
+    return api_pb2.SandboxTagsGetResponse(tags=pack_tags(sandbox.standing.tags))
+
+
+@CONTROL.unary("SandboxTagsSet", "SandboxTagsSetV2")
+async def set_tags(call: Call, request: api_pb2.SandboxTagsSetRequest) -> Empty:
+    call.world.sandboxes.get(request.sandbox_id).now(tags=unpack_tags(request.tags))
+    return Empty()
+
+
+@CONTROL.unary("SandboxGetFromName")
+async def get_from_name_v1(
+    call: Call, request: api_pb2.SandboxGetFromNameRequest
+) -> api_pb2.SandboxGetFromNameResponse:
+    return _get_from_name(call, request, v2=False)
+
+
+@CONTROL.unary("SandboxGetFromNameV2")
+async def get_from_name_v2(
+    call: Call, request: api_pb2.SandboxGetFromNameRequest
+) -> api_pb2.SandboxGetFromNameResponse:
+    return _get_from_name(call, request, v2=True)
+
+
+def _get_from_name(
+    call: Call, request: api_pb2.SandboxGetFromNameRequest, *, v2: bool
+) -> api_pb2.SandboxGetFromNameResponse:
+    app = call.world.apps.find(request.app_name, request.environment_name)
+    finished = request.include_terminated
+    sandbox = call.world.sandboxes.by_name(app.id, request.sandbox_name, include_finished=finished)
+    if sandbox.is_v2 != v2:
+        raise NotFoundError(f"No sandbox of app {app.name!r} has the name {request.sandbox_name!r} here.")
+    return api_pb2.SandboxGetFromNameResponse(sandbox_id=sandbox.id, metadata=pack_handle(sandbox))
+
+
+@CONTROL.unary("SandboxList", "SandboxListV2")
+async def list_unfinished(call: Call, request: api_pb2.SandboxListRequest) -> api_pb2.SandboxListResponse:
+    if request.include_finished:
+        raise NotServedError("The local engine does not list finished sandboxes.")
+    environment = request.environment_name or DEFAULT_ENVIRONMENT
+    in_environment = (app.id for app in call.world.apps.all() if app.environment == environment)
+    app_ids = frozenset({request.app_id} if request.app_id else in_environment)
+    found = call.world.sandboxes.page(
+        before=request.before_timestamp, app_ids=app_ids, tags=unpack_tags(request.tags)
+    )
+    return api_pb2.SandboxListResponse(sandboxes=[_info(sandbox) for sandbox in found])
+
+
+def _info(sandbox: Sandbox) -> api_pb2.SandboxInfo:
+    ask, standing = sandbox.ask, sandbox.standing
+    task = api_pb2.TaskInfo(
+        id=sandbox.task_id,
+        enqueued_at=ask.created_at,
+        started_at=standing.started_at or 0.0,
+        sandbox_id=ask.id,
+        gpu_config=api_pb2.GPUConfig(gpu_type=ask.gpu.type, count=ask.gpu.count),
+    )
+    return api_pb2.SandboxInfo(
+        id=ask.id,
+        created_at=ask.created_at,
+        task_info=task,
+        app_id=ask.app_id,
+        tags=pack_tags(standing.tags),
+        name=ask.name,
+        image_id=ask.image_id,
+        timeout_secs=int(ask.timeout_s or 0),
+        metadata=pack_handle(sandbox),
+    )
+
+
+@CONTROL.unary("SandboxStdinWrite")
+async def write_stdin(
+    call: Call, request: api_pb2.SandboxStdinWriteRequest
+) -> api_pb2.SandboxStdinWriteResponse:
+    sandbox = call.world.sandboxes.get(request.sandbox_id)
+    await call.world.inputs.write_next(sandbox.process, request.index, request.input, eof=request.eof)
+    return api_pb2.SandboxStdinWriteResponse()
+
+
+@CONTROL.unary("TaskGetCommandRouterAccess")
+async def get_router_v1(
+    call: Call, request: api_pb2.TaskGetCommandRouterAccessRequest
+) -> api_pb2.TaskGetCommandRouterAccessResponse:
+    sandbox = call.world.sandboxes.by_task(request.task_id)
+    return api_pb2.TaskGetCommandRouterAccessResponse(
+        url=call.router_url, jwt=call.site.tokens.make_pass(task_id_of(sandbox.id))
+    )
+
+
+@CONTROL.unary("SandboxGetCommandRouterAccess")
+async def get_router_v2(
+    call: Call, request: api_pb2.SandboxGetCommandRouterAccessRequest
+) -> api_pb2.SandboxGetCommandRouterAccessResponse:
+    sandboxes = call.world.sandboxes
+    sandbox = sandboxes.by_task(request.task_id) if request.task_id else sandboxes.get(request.sandbox_id)
+    return api_pb2.SandboxGetCommandRouterAccessResponse(
+        url=call.router_url, jwt=call.site.tokens.make_pass(task_id_of(sandbox.id))
+    )

@@ -1,0 +1,152 @@
+"""Plain HTTP: where blobs, blocks and files are put and got, and what tests may ask of the daemon.
+
+The addresses of blobs, blocks and files are sealed words that the control plane hands out; they open that one thing.
+What lies under `/_trebuchet` wants the token's secret as a bearer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import web
+
+from trebuchet.emulator.world.errors import InvalidError, NotFoundError, WorldError
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from trebuchet.emulator.faults import Faults
+    from trebuchet.emulator.rpc.call import Site
+
+CHUNK = 1 << 18
+
+
+class Web:
+    """The handlers of plain HTTP requests."""
+
+    def __init__(
+        self, site: Site, *, calls: Counter[str], faults: Faults, on_call: Callable[[], None]
+    ) -> None:
+        self._site = site
+        self._calls = calls
+        self._faults = faults
+        self._on_call = on_call
+
+    def app(self) -> web.Application:
+        """All routes."""
+        app = web.Application(middlewares=[self._errors, self._guard])
+        app.add_routes(
+            [
+                web.put("/blob/{sealed}", self.put_blob),
+                web.get("/blob/{sealed}", self.get_blob),
+                web.put("/block/{sealed}", self.put_block),
+                web.get("/file/{sealed}", self.get_file),
+                web.get("/_trebuchet/health", self.health),
+                web.get("/_trebuchet/calls", self.get_calls),
+                web.delete("/_trebuchet/calls", self.clear_calls),
+                web.put("/_trebuchet/faults", self.put_faults),
+                web.put("/_trebuchet/gpus", self.hold_gpus),
+            ]
+        )
+        return app
+
+    @web.middleware
+    async def _errors(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except NotFoundError as error:
+            return web.Response(status=404, text=str(error))
+        except (WorldError, ValueError) as error:
+            return web.Response(status=400, text=str(error))
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if request.path.startswith("/_trebuchet/"):
+            presented = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            if not self._site.tokens.is_secret(presented):
+                return web.Response(status=401, text="The local engine does not accept this token.")
+        self._on_call()
+        try:
+            return await handler(request)
+        finally:
+            self._on_call()
+
+    # ── contents ──
+
+    async def put_blob(self, request: web.Request) -> web.Response:
+        """Take an upload; its MD5 is the answer's ETag, as the SDK checks it."""
+        digest = await self._site.world.blobs.put(self._unseal(request), request.content.iter_chunked(CHUNK))
+        return web.Response(headers={"ETag": f'"{digest}"'})
+
+    async def get_blob(self, request: web.Request) -> web.StreamResponse:
+        """Give an upload back."""
+        return web.FileResponse(self._site.world.blobs.path(self._unseal(request)))
+
+    async def put_block(self, request: web.Request) -> web.Response:
+        """Take a block of a file, known by its digest."""
+        digest = self._unseal(request)
+        await self._site.world.content.put_stream(digest, request.content.iter_chunked(CHUNK))
+        return web.Response(text=digest)
+
+    async def get_file(self, request: web.Request) -> web.StreamResponse:
+        """Give a stretch of a volume's file."""
+        volume_id, path, start, end = cast("tuple[str, str, int, int]", json.loads(self._unseal(request)))
+        response = web.StreamResponse()
+        response.content_length = end - start
+        file = self._site.world.volumes.file(volume_id, path)
+        await response.prepare(request)
+        async for chunk in _read(file, start, end):
+            await response.write(chunk)
+        return response
+
+    def _unseal(self, request: web.Request) -> str:
+        content = self._site.tokens.unseal(request.match_info["sealed"])
+        if content is None:
+            raise NotFoundError("There is nothing at this address.")
+        return content
+
+    # ── for tests and for those that look after the daemon ──
+
+    async def health(self, _: web.Request) -> web.Response:
+        """Say that the daemon lives, and how many sandboxes do."""
+        return web.json_response({"alive": self._site.world.sandboxes.alive})
+
+    async def get_calls(self, _: web.Request) -> web.Response:
+        """How often each call was made."""
+        return web.json_response(dict(self._calls))
+
+    async def clear_calls(self, _: web.Request) -> web.Response:
+        """Count from nothing again."""
+        self._calls.clear()
+        return web.Response()
+
+    async def put_faults(self, request: web.Request) -> web.Response:
+        """Let other things go wrong from now on."""
+        self._faults.replace(await request.text())
+        return web.Response()
+
+    async def hold_gpus(self, request: web.Request) -> web.Response:
+        """Keep GPUs from being lent, as if others had them: `{"H100": 8}`; `{}` frees them all."""
+        held: object = await request.json()
+        if not isinstance(held, dict):
+            raise InvalidError('Say how many of which type: {"H100": 8}.')
+        self._site.world.gpus.hold(cast("dict[str, int]", held))
+        self._site.world.sandboxes.admit_waiting()
+        return web.Response()
+
+
+async def _read(path: Path, start: int, end: int) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(start)
+        left = end - start
+        while left > 0 and (chunk := await asyncio.to_thread(file.read, min(left, CHUNK))):
+            yield chunk
+            left -= len(chunk)

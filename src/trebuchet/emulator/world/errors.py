@@ -1,0 +1,35 @@
+"""What the engine's world refuses, in sentences for people; `rpc` turns each into a status.
+
+WorldError
+├── NotFoundError
+├── AlreadyExistsError
+├── InvalidError           the request makes no sense here, now or later
+├── ConflictError          not in the state it is in
+└── NotServedError         Modal does this; the engine does not
+"""
+
+from __future__ import annotations
+
+
+class WorldError(Exception):
+    """The root of this small tree. Messages hold no secrets."""
+
+
+class NotFoundError(WorldError):
+    """There is no such thing."""
+
+
+class AlreadyExistsError(WorldError):
+    """There is one already."""
+
+
+class InvalidError(WorldError):
+    """The request makes no sense here, now or later."""
+
+
+class ConflictError(WorldError):
+    """Not in the state it is in."""
+
+
+class NotServedError(WorldError):
+    """Modal does this; the engine does not."""

@@ -1,0 +1,79 @@
+"""Commands run in a sandbox beside its own, under ids that the caller chose."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from trebuchet.emulator.disk import make_private_folder, write_whole
+from trebuchet.emulator.process.errors import NotRunningError
+from trebuchet.emulator.world.errors import ConflictError, NotFoundError
+from trebuchet.emulator.world.ids import is_safe_id
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+    from pathlib import Path
+
+    from trebuchet.emulator.process.host import ProcessHost
+    from trebuchet.emulator.world.sandbox import Sandbox
+
+
+class Execs:
+    """All such commands: where each one's process lies is noted in its sandbox's folder."""
+
+    def __init__(self, host: ProcessHost) -> None:
+        self._host = host
+        self._starting: dict[tuple[str, str], asyncio.Task[Path]] = {}
+
+    async def start(
+        self,
+        sandbox: Sandbox,
+        exec_id: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        workdir: str | None,
+        timeout_s: float | None,
+        pty: tuple[int, int] | None,
+    ) -> None:
+        """Start a command; one whose id was seen before is not started again.
+
+        Raises:
+            ConflictError: The sandbox does not run.
+        """
+        if self._note(sandbox, exec_id).exists():
+            return
+        key = (sandbox.id, exec_id)
+        if key not in self._starting:
+            work = self._host.exec(
+                sandbox.process, argv, env=env, workdir=workdir, timeout_s=timeout_s, pty=pty
+            )
+            self._starting[key] = asyncio.create_task(self._noted(sandbox, exec_id, work))
+            self._starting[key].add_done_callback(lambda _: self._starting.pop(key, None))
+        try:
+            # Shielded: the caller may go, but the command was asked for.
+            await asyncio.shield(self._starting[key])
+        except NotRunningError as error:
+            raise ConflictError(f"Sandbox {sandbox.id} does not run.") from error
+
+    async def _noted(self, sandbox: Sandbox, exec_id: str, starting: Awaitable[Path]) -> Path:
+        folder = await starting
+        write_whole(self._note(sandbox, exec_id), str(folder.relative_to(sandbox.folder)).encode())
+        return folder
+
+    def folder(self, sandbox: Sandbox, exec_id: str) -> Path:
+        """The folder of a command's process.
+
+        Raises:
+            NotFoundError: No command was started under this id.
+        """
+        note = self._note(sandbox, exec_id)
+        try:
+            return sandbox.folder / note.read_text()
+        except FileNotFoundError:
+            raise NotFoundError(f"No command {exec_id!r} was started in sandbox {sandbox.id}.") from None
+
+    def _note(self, sandbox: Sandbox, exec_id: str) -> Path:
+        if not is_safe_id(exec_id):
+            raise NotFoundError(f"No command {exec_id!r} was started in sandbox {sandbox.id}.")
+        return make_private_folder(sandbox.folder / "execs") / exec_id

@@ -1,0 +1,110 @@
+"""Mounts: files of the caller's, uploaded by content, that show in a sandbox at their own paths.
+
+A mount is assembled once as a folder of hard links to the store. Sandboxes see it as a read-only layer below their own
+writable one, so what they change never reaches the shared content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from trebuchet.emulator.disk import make_private_folder, read_json, write_json
+from trebuchet.emulator.world.content import PLAIN_MODE
+from trebuchet.emulator.world.errors import InvalidError, NotFoundError
+from trebuchet.emulator.world.ids import is_safe_id, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from trebuchet.emulator.world.content import Content
+
+
+@dataclass(frozen=True, kw_only=True)
+class MountFile:
+    """A file of a mount: an absolute path in the sandbox, what it holds, and its permission bits."""
+
+    path: str
+    digest: str
+    mode: int
+
+
+class Mounts:
+    """All mounts of this engine. The same files always give the same id."""
+
+    def __init__(self, folder: Path, content: Content) -> None:
+        self._folder = make_private_folder(folder)
+        self._content = content
+        self._assembling: dict[str, asyncio.Lock] = {}
+
+    def make(self, files: Iterable[MountFile]) -> str:
+        """Write down a mount of these files; its id.
+
+        Raises:
+            InvalidError: A path is not absolute, or leads upwards.
+            NotFoundError: A file's content was never uploaded.
+        """
+        listed = sorted((_checked(file.path), file.digest, file.mode) for file in files)
+        for _, digest, _ in listed:
+            self._content.need(digest)
+        mount_id = "mo-" + hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:22]
+        note = self._folder / f"{mount_id}.json"
+        if not note.exists():
+            write_json(note, {"files": listed})
+        return mount_id
+
+    def make_named(self, name: str) -> str:
+        """The id of a mount that is Modal's own, its client code say. It is empty here, and its id never changes."""
+        mount_id = "mo-" + hashlib.sha256(name.encode()).hexdigest()[:22]
+        write_json(self._folder / f"{mount_id}.json", {"files": []})
+        return mount_id
+
+    def check(self, mount_id: str) -> None:
+        """Whether there is such a mount.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        if not is_safe_id(mount_id) or not (self._folder / f"{mount_id}.json").exists():
+            raise NotFoundError(f"Mount {mount_id!r} does not exist.")
+
+    async def layer(self, mount_id: str) -> Path:
+        """A folder that holds the files at their paths. Nobody may write to it.
+
+        Raises:
+            NotFoundError: There is no such mount.
+        """
+        self.check(mount_id)
+        folder = self._folder / mount_id
+        async with self._assembling.setdefault(mount_id, asyncio.Lock()):
+            if not folder.exists():
+                await asyncio.to_thread(self._assemble, mount_id, folder)
+        self._assembling.pop(mount_id, None)
+        return folder
+
+    def _assemble(self, mount_id: str, folder: Path) -> None:
+        known = read_json(self._folder / f"{mount_id}.json") or {}
+        draft = self._folder / new_id("draft")
+        draft.mkdir(mode=0o755)
+        try:
+            for path, digest, mode in known["files"]:  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType] - as `make` wrote it
+                target = draft / str(path).lstrip("/")  # pyright: ignore[reportUnknownArgumentType] - likewise
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._content.link(str(digest), target, int(mode) or PLAIN_MODE)  # pyright: ignore[reportUnknownArgumentType] - likewise
+            draft.replace(folder)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+
+def _checked(path: str) -> str:
+    pure = PurePosixPath(path)
+    if not pure.is_absolute() or ".." in pure.parts or len(pure.parts) < 2 or "\0" in path:
+        raise InvalidError(f"{path!r} is no place for a file: it must be absolute and lead nowhere upwards.")
+    return pure.as_posix()

@@ -1,0 +1,204 @@
+"""One sandbox: what was asked for, and how it stands."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, cast
+
+from trebuchet.emulator.disk import make_private_folder, read_json, write_json
+from trebuchet.emulator.world.errors import NotFoundError
+from trebuchet.emulator.world.gpus import GpuAsk
+from trebuchet.emulator.world.ids import is_v2, task_id_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trebuchet.emulator.process.spec import ProcessState
+
+
+class Outcome(StrEnum):
+    """How a sandbox ended, in the control plane's own distinctions."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    TERMINATED = "terminated"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    NOT_STARTED = "not_started"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The end of a sandbox. `exit_code` is its command's own where it had one."""
+
+    outcome: Outcome
+    exit_code: int
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumePlace:
+    """A volume in a sandbox."""
+
+    volume_id: str
+    path: str
+    read_only: bool = False
+    sub_path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What was asked for; never changes.
+
+    `secret_ids` name the stored secrets whose variables it gets. With `has_inline_env` it got others that are written
+    nowhere, so no later daemon could start it.
+    """
+
+    id: str
+    app_id: str
+    created_at: float
+    argv: tuple[str, ...] = ()
+    name: str = ""
+    image_id: str = ""
+    workdir: str | None = None
+    timeout_s: float | None = None
+    gpu: GpuAsk = field(default_factory=GpuAsk)
+    cpus: float | None = None
+    memory_mib: int | None = None
+    secret_ids: tuple[str, ...] = ()
+    has_inline_env: bool = False
+    mount_ids: tuple[str, ...] = ()
+    volumes: tuple[VolumePlace, ...] = ()
+    pty: tuple[int, int] | None = None
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How it stands.
+
+    Attributes:
+        tags: Its labels.
+        admitted: Whether it was given what it has to wait for, and so was started or is about to be.
+        gpus: Indices of the GPUs it was lent.
+        started_at: Seconds since the epoch.
+        ended_at: Seconds since the epoch.
+        result: None until its end.
+    """
+
+    tags: dict[str, str] = field(default_factory=dict[str, str])
+    admitted: bool = False
+    gpus: tuple[int, ...] = ()
+    started_at: float | None = None
+    ended_at: float | None = None
+    result: Result | None = None
+
+
+class Sandbox:
+    """A sandbox in its folder."""
+
+    def __init__(self, folder: Path, ask: Ask, standing: Standing) -> None:
+        self.folder = folder
+        self.ask = ask
+        self.standing = standing
+        self.settled = asyncio.Event()
+        """Set once it was admitted or has ended: there is something to say about its task."""
+        self.ended = asyncio.Event()
+        self._tell()
+
+    @classmethod
+    def make(cls, folder: Path, ask: Ask, tags: dict[str, str]) -> Sandbox:
+        """Write a new sandbox down."""
+        make_private_folder(folder)
+        sandbox = cls(folder, ask, Standing(tags=tags))
+        write_json(folder / "ask.json", asdict(ask))
+        sandbox.now()
+        return sandbox
+
+    @classmethod
+    def load(cls, folder: Path) -> Sandbox:
+        """Read a sandbox that was written down.
+
+        Raises:
+            NotFoundError: There is none in this folder.
+        """
+        ask, standing = read_json(folder / "ask.json"), read_json(folder / "standing.json")
+        if ask is None or standing is None:
+            raise NotFoundError(f"Sandbox {folder.name!r} does not exist.")
+        return cls(folder, _read_ask(ask), _read_standing(standing))
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.ask.id
+
+    @property
+    def is_v2(self) -> bool:
+        """Whether it answers to the V2 calls."""
+        return is_v2(self.ask.id)
+
+    @property
+    def process(self) -> Path:
+        """The folder of its process."""
+        return self.folder / "process"
+
+    @property
+    def task_id(self) -> str:
+        """The id of its task: empty while it waits to be admitted, and for good if that never came."""
+        return task_id_of(self.ask.id) if self.standing.admitted or self.is_v2 else ""
+
+    def now(self, **changes: Any) -> None:  # noqa: ANN401 - the fields of Standing, checked by `replace`
+        """Write down how it stands now."""
+        self.standing = replace(self.standing, **changes)
+        write_json(self.folder / "standing.json", asdict(self.standing))
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.standing.admitted or self.standing.result is not None:
+            self.settled.set()
+        if self.standing.result is not None:
+            self.ended.set()
+
+
+def result_of(state: ProcessState) -> Result:
+    """What the end of a process means for its sandbox."""
+    code = state.exit_code
+    if state.phase == "lost":
+        return Result(
+            outcome=Outcome.LOST, exit_code=1, message="The sandbox's processes were ended from outside."
+        )
+    match state.cause:
+        case "timeout":
+            return Result(outcome=Outcome.TIMEOUT, exit_code=124)
+        case "terminated":
+            return Result(outcome=Outcome.TERMINATED, exit_code=137)
+        case "out_of_memory":
+            return Result(
+                outcome=Outcome.OUT_OF_MEMORY, exit_code=137, message="The sandbox ran out of memory."
+            )
+        case "start_failed":
+            return Result(outcome=Outcome.NOT_STARTED, exit_code=code or 1, message=state.message)
+        case _:
+            outcome = Outcome.SUCCESS if code == 0 else Outcome.FAILURE
+            return Result(outcome=outcome, exit_code=code if code is not None else 1)
+
+
+def _read_ask(known: dict[str, object]) -> Ask:
+    values = cast("dict[str, Any]", known)
+    values["gpu"] = GpuAsk(**values["gpu"])
+    values["volumes"] = tuple(VolumePlace(**place) for place in values["volumes"])
+    for name in ("argv", "secret_ids", "mount_ids"):
+        values[name] = tuple(values[name])
+    values["pty"] = tuple(values["pty"]) if values["pty"] else None
+    return Ask(**values)
+
+
+def _read_standing(known: dict[str, object]) -> Standing:
+    values = cast("dict[str, Any]", known)
+    values["gpus"] = tuple(values["gpus"])
+    if values["result"] is not None:
+        values["result"] = Result(**{**values["result"], "outcome": Outcome(values["result"]["outcome"])})
+    return Standing(**values)

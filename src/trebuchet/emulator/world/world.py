@@ -1,0 +1,66 @@
+"""All state of one engine, and its rules. No protobuf and no sockets below this point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trebuchet.emulator.disk import make_private_folder
+from trebuchet.emulator.world.apps import Apps
+from trebuchet.emulator.world.blobs import Blobs
+from trebuchet.emulator.world.content import Content
+from trebuchet.emulator.world.execs import Execs
+from trebuchet.emulator.world.furnish import Furniture
+from trebuchet.emulator.world.gpus import GpuPool
+from trebuchet.emulator.world.images import Images
+from trebuchet.emulator.world.logs import LogViews
+from trebuchet.emulator.world.mounts import Mounts
+from trebuchet.emulator.world.sandboxes import Sandboxes
+from trebuchet.emulator.world.secrets import Secrets
+from trebuchet.emulator.world.stdin import Inputs
+from trebuchet.emulator.world.volumes import Volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from trebuchet.emulator.process.host import ProcessHost
+
+
+class World:
+    """What there is."""
+
+    def __init__(self, state: Path, host: ProcessHost, *, gpus: Sequence[str], real_gpus: bool) -> None:
+        """Read what an earlier daemon left.
+
+        Args:
+            state: The engine's state directory.
+            host: Runs the processes.
+            gpus: The type of each GPU, by index.
+            real_gpus: Whether these are devices, or pretended.
+        """
+        make_private_folder(state)
+        self.host = host
+        self.apps = Apps(state / "apps")
+        self.images = Images(state / "images")
+        self.secrets = Secrets(state / "secrets")
+        self.volumes = Volumes(state / "volumes")
+        self.content = Content(state / "content")
+        self.blobs = Blobs(state / "blobs")
+        self.mounts = Mounts(state / "mounts", self.content)
+        self.gpus = GpuPool(gpus)
+        self.sandboxes = Sandboxes(
+            state,
+            host=host,
+            gpus=self.gpus,
+            secrets=self.secrets,
+            furnisher=Furniture(
+                apps=self.apps,
+                images=self.images,
+                mounts=self.mounts,
+                volumes=self.volumes,
+                devices=real_gpus,
+            ),
+        )
+        self.logs = LogViews(host)
+        self.execs = Execs(host)
+        self.inputs = Inputs(host)
