@@ -13,7 +13,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# First, because the import sets the module as this package's attribute `status`; the function below replaces it.
+# First: this makes the module the package's attribute `status`, and the function below takes its place.
 import trebuchet.status as _  # noqa: F401
 
 if TYPE_CHECKING:

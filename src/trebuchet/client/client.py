@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from trebuchet.client.log_stream import ModalLogStream
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
     from trebuchet.lifecycle.launch import Progress
+    from trebuchet.plan.machine import Machine
     from trebuchet.plan.model import Plan
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.status import JobStatus, LogEntry, LogSource
@@ -114,13 +117,19 @@ class Client:
             PlanError: The job cannot be run as written.
         """
         from trebuchet.plan import make_plan  # noqa: PLC0415 - a status makes no plan
-        from trebuchet.plan.machine import Machine  # noqa: PLC0415 - as above
 
-        here = None
-        if self.cloud == "local":
-            side = cast("_SdkSide", self._context.engine)
-            here = Machine(gpus=side.machine(), cpus=None, memory_mib=None)
-        return make_plan(job, cloud=self.cloud, cache_volume=self.settings.cache_volume, machine=here)
+        return make_plan(
+            job,
+            cloud=self.cloud,
+            cache_volume=self.settings.cache_volume,
+            machine=self._machine(),
+            here=Path.cwd(),
+            home=Path.home(),
+        )
+
+    def _machine(self) -> Machine | None:
+        """What jobs of this cloud have to fit on; None where that is for the control plane to say."""
+        return None
 
     # --- looking
 
@@ -137,7 +146,7 @@ class Client:
             return [job.sandbox_id for job in jobs if job.sandbox_id is not None]
 
     def sandboxes_for_cluster(self, cluster: str) -> list[str]:
-        """Ids of the sandboxes that this client launched under a cluster's name, oldest first. Makes no call."""
+        """Ids of what this client launched under a cluster's name, oldest first. Makes no call."""
         return list(self._launched.get(cluster, ()))
 
     def get_call(self, sandbox_id: str) -> Any:
@@ -208,7 +217,7 @@ class Client:
         tail: int | None = None,
         source: LogSource | None = None,
     ) -> Iterator[LogEntry]:
-        """Output of one sandbox of a job, the newest unless another is named, without the wrapper's own lines."""
+        """Output of a job's sandbox, the newest unless another is named, without the wrapper's own lines."""
         context = self._contexts.of_job(job)
         wanted = sandbox_id or job.sandbox_id
         if wanted is None:
@@ -279,3 +288,14 @@ class LocalClient(Client):
     """The primitives on the local engine: the same client at another address."""
 
     cloud = "local"
+
+    def _machine(self) -> Machine:
+        from trebuchet.plan.machine import Machine  # noqa: PLC0415 - a status makes no plan
+
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return Machine(
+            gpus=cast("_SdkSide", self._context.engine).machine(),
+            any_gpu=os.environ.get("TREBUCHET_LOCAL_GPU_ANY") == "1",
+            cpus=os.cpu_count(),
+            memory_mib=memory // 2**20,
+        )

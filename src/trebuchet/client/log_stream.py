@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class ModalLogStream(io.TextIOBase):
     """A job's output, stdout and stderr merged, without the wrapper's own lines.
 
-    Reading blocks while the job runs and has nothing new to say, and ends when the job has ended. What was read is
-    let go of: a stream holds no more than the line it is in the middle of.
+    Reading blocks while the job runs and says nothing new, and ends when the job has ended. What was read
+    is let go of: a stream holds no more than the line it is in the middle of.
 
     Args:
         entries: From a log, in order.

@@ -84,7 +84,7 @@ class Keeper:
             self._wake()
 
     def _learn_id(self, hold: _Hold) -> float:
-        """Find the id of a sandbox that `create` has not given yet; the seconds until it is worth another look."""
+        """Find the id of a sandbox that `create` has not given yet; the seconds until the next look."""
         now = time.monotonic()
         if now >= hold.next_look:
             context = self._contexts.of_job(hold.job)

@@ -1,4 +1,4 @@
-"""The functions of the package: methods of one launcher, made of the settings that hold when they are called."""
+"""The functions of the package: methods of one launcher, made of the settings at the time of the call."""
 
 from __future__ import annotations
 

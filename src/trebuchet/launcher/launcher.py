@@ -116,9 +116,9 @@ class Launcher:
     ) -> dict[str, list[JobStatus]]:
         """Jobs by cloud, newest first; every job of the ledger that passes the filters.
 
-        Unfinished jobs are looked up first: one list for each cloud that has any, and one look-up for each that
-        has newly ended. Where the control plane gives no answer the last known state stands, and its age is in
-        `metadata` (`stale_s`, `stale_why`).
+        Unfinished jobs are looked up first: one list for each cloud that has any, and one look-up for each
+        that has newly ended. Where the control plane gives no answer the last known state stands, and its age
+        is in `metadata` (`stale_s`, `stale_why`).
 
         Args:
             cloud: `modal` or `local`; None for both.
@@ -240,7 +240,7 @@ class Launcher:
     def cancel(self, id: str, cloud: str | None = None, cluster: str | None = None) -> JobStatus:  # noqa: A002 - Oumi's name
         """End a job. A job that has ended already stays what it was.
 
-        The wish is written first; if the control plane cannot be reached then, whoever reconciles next ends it.
+        The wish is written first; if the control plane cannot be reached then, the next reconcile ends it.
 
         Args:
             id: As `find` takes it.

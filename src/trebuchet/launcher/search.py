@@ -69,7 +69,7 @@ def adopt_cluster(launcher: Launcher, clouds: Sequence[str], cluster: str) -> li
 
 
 def _reachable(launcher: Launcher, clouds: Sequence[str]) -> Iterator[Context]:
-    """The control planes that this user has a way to. One that does not answer is an error, not an absence."""
+    """The control planes that this user has a way to. One that does not answer is an error, no absence."""
     for cloud in clouds:
         context = launcher.contexts.of(cloud)
         try:

@@ -30,19 +30,22 @@ def decode_recipe(config: str, candidates: str) -> Recipe:
 
 
 def _spec(data: dict[str, Any]) -> SandboxSpec:
-    image = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in data["image"].items()
-    }  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - JSON is untyped
-    return SandboxSpec(
-        **{
-            **data,
-            "argv": tuple(data["argv"]),
-            "image": ImageSpec(**image),
-            "secrets": tuple(data["secrets"]),
-            "regions": tuple(data["regions"]),
-            "uploads": tuple(Upload(**{**one, "source": Path(one["source"])}) for one in data["uploads"]),
-            "volumes": tuple(VolumeMount(**one) for one in data["volumes"]),
-            "buckets": tuple(BucketMount(**one) for one in data["buckets"]),
-            "ports": tuple(data["ports"]),
-        }
-    )
+    image: dict[str, Any] = dict(data["image"])
+    for name in ("apt_packages", "pip_packages", "commands"):
+        image[name] = tuple(image[name])
+    values: dict[str, Any] = {
+        **data,
+        "argv": tuple(data["argv"]),
+        "image": ImageSpec(**image),
+        "secrets": tuple(data["secrets"]),
+        "regions": tuple(data["regions"]),
+        "uploads": tuple(_upload(one) for one in data["uploads"]),
+        "volumes": tuple(VolumeMount(**one) for one in data["volumes"]),
+        "buckets": tuple(BucketMount(**one) for one in data["buckets"]),
+        "ports": tuple(data["ports"]),
+    }
+    return SandboxSpec(**values)
+
+
+def _upload(data: dict[str, Any]) -> Upload:
+    return Upload(source=Path(data["source"]), target=data["target"], role=data["role"])

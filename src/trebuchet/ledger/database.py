@@ -16,7 +16,7 @@ from trebuchet.ledger import filesystem
 from trebuchet.ledger.schema import MIGRATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 _PATIENCE_S = 60.0
 """How long a writer waits for its turn before it gives up."""
@@ -68,13 +68,13 @@ class Database:
     @contextmanager
     def writing(
         self, step: str, *, sync: Literal["NORMAL", "FULL"] = "NORMAL"
-    ) -> Iterator[sqlite3.Connection]:
+    ) -> Generator[sqlite3.Connection]:
         """One transaction: all of it happens, or nothing.
 
         Args:
             step: What it does, for `on_step`.
-            sync: SQLite's word for how much may be lost in a power cut (never in a crash of this program): the
-                last writes, or nothing. What no control plane could tell again wants `FULL`.
+            sync: SQLite's word for what a power cut may lose: the last writes, or nothing (a crash of this
+                program loses nothing). What no control plane could tell again wants `FULL`.
 
         Raises:
             LedgerError: It could not be written.
@@ -187,16 +187,20 @@ class Database:
                 Path(f"{self.path}{suffix}").rename(f"{self.set_aside}{suffix}")
         self._make_private()
         warnings.warn(
-            f"The ledger was damaged; it was set aside as {self.set_aside} and begun anew. What runs is found "
-            "again by its tags; history is lost.",
+            f"The ledger was damaged; it was set aside as {self.set_aside} and begun anew. "
+            "What runs is found again by its tags; history is lost.",
             stacklevel=2,
         )
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _errors(self) -> Generator[None]:
         try:
             yield
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # These are faults of ours.
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorname == "SQLITE_ERROR":
+                raise  # As is this: a statement that makes no sense.
             raise self._explained(error) from error
         except OSError as error:
             raise LedgerError(
@@ -205,7 +209,7 @@ class Database:
             ) from error
 
     def _explained(self, error: sqlite3.DatabaseError) -> LedgerError:
-        name = getattr(error, "sqlite_errorname", "")
+        name = error.sqlite_errorname
         if name in _DAMAGE:
             with suppress(OSError):
                 self._put_aside()

@@ -37,8 +37,8 @@ class Ledger:
         on_step: Called before and after each write, with its name.
 
     Raises:
-        LedgerError: It cannot be read or written, lies on a network file system, or is of a newer version. Every
-            method raises it for its own reasons too.
+        LedgerError: It cannot be read or written, lies on a network file system, or is of a newer version.
+            Every method raises it for its own reasons too.
     """
 
     def __init__(self, path: Path, *, on_step: Callable[[str], None] = lambda _: None) -> None:
@@ -99,7 +99,7 @@ class Ledger:
         unfinished: bool = False,
         limit: int | None = None,
     ) -> list[Job]:
-        """Jobs that pass the filters, newest first. A job without a label is of the cluster of its sandbox's id."""
+        """Jobs that pass the filters, newest first. One without a label is of its sandbox id's cluster."""
         conditions, values = ["1"], list[Any]()
         if cloud is not None:
             conditions.append("jobs.cloud = ?")
@@ -116,7 +116,7 @@ class Ledger:
         return [job_of(row) for row in self._database.rows(query, (*values, -1 if limit is None else limit))]
 
     def resolve(self, ref: str, *, limit: int = 10) -> list[str]:
-        """Keys of the jobs that a text may mean: the one of this key or sandbox id, else all with such a prefix."""
+        """Keys of the jobs that a text may mean: of just this key or sandbox id, else with such a prefix."""
         exact = self._database.row(
             "SELECT key FROM jobs WHERE key = ? UNION SELECT key FROM sandboxes WHERE sandbox_id = ?",
             (ref, ref),
@@ -145,14 +145,14 @@ class Ledger:
         return [Event(at=row["at"], kind=row["kind"], detail=json.loads(row["detail"])) for row in rows]
 
     def clusters(self, cloud: str) -> list[str]:
-        """Names of clusters, the one used last first; a job without a label counts as one of its id's name."""
+        """Names of clusters, the one used last first; a job without a label is one of its id's name."""
         rows = self._database.rows(
-            "SELECT coalesce(jobs.cluster, attempts.sandbox_id, jobs.key) AS name FROM jobs JOIN attempts "
+            "SELECT coalesce(jobs.cluster, attempts.sandbox_id, jobs.key) AS label FROM jobs JOIN attempts "
             "ON attempts.key = jobs.key AND attempts.attempt = jobs.attempt WHERE jobs.cloud = ? "
-            "GROUP BY name ORDER BY max(jobs.submit_time) DESC",
+            "GROUP BY label ORDER BY max(jobs.submit_time) DESC",
             (cloud,),
         )
-        return [row["name"] for row in rows]
+        return [row["label"] for row in rows]
 
     def known(self, sandbox_ids: Iterable[str]) -> dict[str, str]:
         """Which of these sandboxes belong to jobs of this ledger: id to key."""
@@ -169,7 +169,8 @@ class Ledger:
         """Claim the creation of an attempt, provided its claim is still the one in `attempt`."""
         with self._database.writing("take claim") as connection:
             taken = connection.execute(
-                "UPDATE attempts SET claim = ? WHERE key = ? AND attempt = ? AND claim IS ? AND end_at IS NULL",
+                "UPDATE attempts SET claim = ? "
+                "WHERE key = ? AND attempt = ? AND claim IS ? AND end_at IS NULL",
                 (token, attempt.key, attempt.number, attempt.claim),
             )
             return taken.rowcount == 1
@@ -240,7 +241,8 @@ class Ledger:
         """The control plane said that these jobs are unfinished."""
         with self._database.writing("seen") as connection:
             connection.execute(
-                "UPDATE jobs SET seen_at = ?, missing_at = NULL WHERE key IN (SELECT value FROM json_each(?))",
+                "UPDATE jobs SET seen_at = ?, missing_at = NULL "
+                "WHERE key IN (SELECT value FROM json_each(?))",
                 (at, json.dumps(list(keys))),
             )
 
@@ -248,7 +250,8 @@ class Ledger:
         """A pending job waits for something, in words."""
         with self._database.writing("waits") as connection:
             connection.execute(
-                "UPDATE jobs SET waiting_for = ?, seen_at = ?, missing_at = NULL WHERE key = ? AND end_at IS NULL",
+                "UPDATE jobs SET waiting_for = ?, seen_at = ?, missing_at = NULL "
+                "WHERE key = ? AND end_at IS NULL",
                 (waiting_for, at, key),
             )
 
@@ -256,8 +259,9 @@ class Ledger:
         """An attempt runs; the first word of it sets the start."""
         with self._database.writing("running") as connection:
             changed = connection.execute(
-                "UPDATE jobs SET state = ?, waiting_for = NULL, start_at = coalesce(start_at, ?), seen_at = ?, "
-                "missing_at = NULL WHERE key = ? AND attempt = ? AND end_at IS NULL AND state <> ?",
+                "UPDATE jobs SET state = ?, waiting_for = NULL, start_at = coalesce(start_at, ?), "
+                "seen_at = ?, missing_at = NULL "
+                "WHERE key = ? AND attempt = ? AND end_at IS NULL AND state <> ?",
                 (JobState.RUNNING.value, at, at, attempt.key, attempt.number, JobState.RUNNING.value),
             )
             if changed.rowcount == 1:
@@ -292,8 +296,8 @@ class Ledger:
             if changed.rowcount != 1:
                 return False
             connection.execute(
-                "UPDATE attempts SET state = ?, reason = ?, exit_code = ?, phase = ?, end_at = ?, claim = NULL "
-                "WHERE key = ? AND attempt = ?",
+                "UPDATE attempts SET state = ?, reason = ?, exit_code = ?, phase = ?, end_at = ?, "
+                "claim = NULL WHERE key = ? AND attempt = ?",
                 (*facts, attempt.key, attempt.number),
             )
             detail = {"state": outcome.state.value, "reason": outcome.reason, "exit_code": outcome.exit_code}

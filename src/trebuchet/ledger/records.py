@@ -54,7 +54,7 @@ class Job:
         cluster: The label it was given; None for none.
         profile: Of Modal's configuration, as it was set at the launch.
         environment: Of the control plane, as it was set at the launch; None for the default.
-        control_plane: With `workspace` and `served_from`, whose view of which control plane it was launched with.
+        control_plane: With `workspace` and `served_from`, whose view of which control plane launched it.
         served_from: The environment that the control plane said it was.
         current: The newest attempt.
         failure: Why a launch failed: `error`, `message`, `hint`.

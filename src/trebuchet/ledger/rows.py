@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from trebuchet.ledger.records import Attempt, Job
 from trebuchet.status import JobState, Phase, Reason
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+
+class Row(Protocol):
+    """Columns by name."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
 
 _ATTEMPT = tuple("attempt" if one.name == "number" else one.name for one in fields(Attempt))
 _JOB = tuple("attempt" if one.name == "current" else one.name for one in fields(Job))
@@ -36,7 +40,7 @@ def attempt_values(attempt: Attempt) -> tuple[Any, ...]:
     return tuple(_plain(attempt.number if name == "attempt" else getattr(attempt, name)) for name in _ATTEMPT)
 
 
-def job_of(row: Mapping[str, Any]) -> Job:
+def job_of(row: Row) -> Job:
     values = {name: row[name] for name in _JOB if name != "attempt"}
     values |= {
         "current": attempt_of({name: row[f"a_{name}"] for name in _ATTEMPT}),
@@ -47,7 +51,7 @@ def job_of(row: Mapping[str, Any]) -> Job:
     return Job(**_typed(values))
 
 
-def attempt_of(row: Mapping[str, Any]) -> Attempt:
+def attempt_of(row: Row) -> Attempt:
     values = {name: row[name] for name in _ATTEMPT if name != "attempt"}
     return Attempt(**_typed({**values, "number": row["attempt"]}))
 

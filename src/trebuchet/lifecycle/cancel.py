@@ -1,4 +1,4 @@
-"""Ending a job: the wish is written first, so that it is carried out even if this process is not there to do it."""
+"""Ending a job: the wish is written first, so that it comes true even if this process is not there for it."""
 
 from __future__ import annotations
 

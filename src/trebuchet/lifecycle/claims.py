@@ -1,7 +1,7 @@
 """Who is about to create a sandbox, and whether that process still lives.
 
-A claim is the name of a file that its process keeps locked. The system lets go of the lock when the process dies,
-however it dies, and no number is reused as process ids are.
+A claim is the name of a file that its process keeps locked. The system lets go of the lock when the process
+dies, however it dies, and no number is reused as process ids are.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 _made_here: dict[str, int] = {}
-"""Claims by the process that made them. Opening and closing a file of one's own would let go of its lock, since
-these locks belong to the process as a whole."""
+"""Claims by the process that made them. Opening and closing a file of one's own would let go of its lock,
+since these locks belong to the process as a whole."""
 
 
 class Claims:

@@ -57,7 +57,7 @@ def existing(context: Context, attempt: Attempt) -> str | None:
     running = context.engine.find(context.tag("launch", attempt.launch_tag))
     if running:
         return running[0]
-    # It may have ended already. A GPU's control plane cannot tell; see `reconcile` for what follows from that.
+    # It may have ended already. With a GPU that cannot be told; see `reconcile` for what follows from that.
     return context.engine.find_ended_by_name(attempt.name)
 
 

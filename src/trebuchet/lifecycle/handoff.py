@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import LaunchError
 from trebuchet.lifecycle.steps import step
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trebuchet.engines.base import Identity
     from trebuchet.lifecycle.context import Context
     from trebuchet.settings import Settings
@@ -102,7 +103,7 @@ def _start(cloud: str, settings: Settings, post: Post) -> None:
     step("before start keeper")
     try:
         with post.log.open("ab") as log:
-            # The process that is started here starts the keeper and leaves, so that nobody has to wait for one.
+            # What is started here starts the keeper and leaves, so that nobody has to wait for one.
             done = subprocess.run(
                 [sys.executable, "-m", "trebuchet.keeper", json.dumps(order)],
                 stdin=subprocess.DEVNULL,

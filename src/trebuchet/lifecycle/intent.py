@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trebuchet.sandbox import SandboxSpec
 
 LAUNCH_WITHIN_S = 900.0
-"""How long a launch that was cut off is still finished by whoever comes next. Later it is no longer expected."""
+"""How long a launch that was cut off is still finished by whoever comes next. Later nobody expects it."""
 
 WAIT_FOR_GPU_S = 1_300.0
 """How long a GPU is waited for unless the user says otherwise: once as long as the SDK does by itself."""

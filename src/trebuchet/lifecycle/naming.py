@@ -45,7 +45,7 @@ def check_cluster(name: str | None) -> str | None:
 
 
 def tag_value(text: str) -> str:
-    """A text as a tag's value: itself where that is allowed, else what can be kept of it and a hash of all."""
+    """A text as a tag's value: itself where that is allowed, else what can be kept and a hash of all."""
     if 0 < len(text) <= _TAG_LENGTH and not _NOT_IN_TAGS.search(text):
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -10,7 +10,7 @@ _PATIENCE_S = 2.0
 
 
 def git_state(folder: str | None) -> tuple[str | None, bool | None]:
-    """The commit of a folder and whether its tracked files differ from it; (None, None) where git does not tell.
+    """The commit of a folder and whether its tracked files differ; (None, None) where git does not tell.
 
     A hint for later, not worth waiting for: a huge tree is given two seconds.
     """

@@ -1,7 +1,7 @@
 """One idempotent step that moves what is toward what was wanted.
 
-What counts as evidence: an end that the control plane tells, or its word, twice and apart in time, that it does not
-know a sandbox. A call that fails is no answer; a sandbox that is not in a list is looked up by its id.
+What counts as evidence: an end that the control plane tells, or its word, twice and apart in time, that it
+does not know a sandbox. A call that fails is no answer; a sandbox not in a list is looked up by its id.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ LOST_AFTER_S = 60.0
 """How far apart the two answers must be that make a job lost."""
 
 GPU_CREATED_AGAIN_WITHIN_S = 600.0
-"""A sandbox with a GPU that has ended can be found by its id alone. Where the id was never learnt, nothing found
-means "never made" only as long as it can hardly have been scheduled, run and ended."""
+"""A sandbox with a GPU that has ended can be found by its id alone. Where the id was never learnt, nothing
+found means "never made" only as long as it can hardly have been scheduled, run and ended."""
 
 _AT_ONCE = 16
 _OTHER_IDENTITY = "it belongs to another account or environment than the one in use"
@@ -201,7 +201,7 @@ def _obstacle(context: Context, job: Job) -> LaunchError | None:
         )
     if job.current.gpu is not None and asked is not None and now - asked > GPU_CREATED_AGAIN_WITHIN_S:
         return LaunchError(
-            "The launch was cut off, and it can no longer be told whether its sandbox was made and has ended.",
+            "The launch was cut off, and whether its sandbox was made, and has ended, can no longer be told.",
             hint=again,
         )
     return None
@@ -217,7 +217,7 @@ def _create_again(context: Context, job: Job) -> None:
 
 
 def give_up(context: Context, job: Job, error: BaseException) -> None:
-    """A launch has failed: end what it may have left behind, now or, where that cannot be made sure, later."""
+    """A launch has failed: end what it may have left, now or, where that cannot be made sure, later."""
     failed = observe.launch_failed(error)
     context.ledger.want_cancel(job.key, by=observe.GAVE_UP, at=context.clock.now(), failure=failed.failure)
     job = context.fresh(job)

@@ -1,7 +1,7 @@
-"""Every step that leaves this process, counted: a ledger write, a call of the control plane, a process started.
+"""Every step that leaves this process, counted: ledger writes, calls of the control plane, processes started.
 
-That is how the crash tests find all places where a process may die: with `TREBUCHET_CRASH_AT=N` it is killed at
-the Nth, and with `TREBUCHET_STEPS=FILE` their names are written down.
+That is how the crash tests find all places where a process may die: with `TREBUCHET_CRASH_AT=N` it is killed
+at the Nth, and with `TREBUCHET_STEPS=FILE` their names are written down.
 """
 
 from __future__ import annotations
