@@ -47,7 +47,9 @@ class ProcessHost:
     Python process, leaves all sandboxes running.
     """
 
-    def __init__(self, state: Path, *, log_limit: int = LOG_LIMIT) -> None:
+    def __init__(
+        self, state: Path, *, log_limit: int = LOG_LIMIT, isolation: Isolation | None = None
+    ) -> None:
         """Remember where things are; nothing is started.
 
         Args:
@@ -57,6 +59,7 @@ class ProcessHost:
         """
         self._state = state.absolute()
         self._log_limit = log_limit
+        self._isolation = isolation
         self._forks = ForkServer(self._state / "process" / "fork-server.log")
         self._switchboard = Switchboard()
         self._learning: asyncio.Task[Machine] | None = None
@@ -259,7 +262,7 @@ class ProcessHost:
         return await asyncio.shield(self._learning)
 
     async def _learn(self) -> Machine:
-        isolation = await asyncio.to_thread(find_isolation, self._state)
+        isolation = self._isolation or await asyncio.to_thread(find_isolation, self._state)
         return await learn_machine(self._state, isolation)
 
     def _send(self, folder: Path, request: Mapping[str, object]) -> bool:

@@ -48,7 +48,7 @@ def enter(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | No
     try:
         status = _outer(order, stdio, init_pid, report_end)
     except OSError as error:
-        os.write(report_end, _PID.pack(0) + str(error).encode())
+        os.write(report_end, _PID.pack(0) + f"The sandbox cannot be entered: {error.strerror}.".encode())
     finally:
         os._exit(status)
 
@@ -99,15 +99,18 @@ def _join(init_pid: int) -> None:
 
 
 def _inner(order: dict[str, Any], stdio: tuple[int, int, int], report: int) -> None:
+    blamed = "its standard streams"
     try:
         take_over(stdio)
         if order["capabilities"] is not None:
             _drop_capabilities(order["capabilities"])
         os.umask(0o022)
+        blamed = order["workdir"]
         os.chdir(order["workdir"])
+        blamed = order["argv"][0]
         os.execvpe(order["argv"][0], order["argv"], order["env"])
     except OSError as error:
-        os.write(report, str(error).encode())
+        os.write(report, f"{blamed}: {error.strerror}".encode())
     finally:
         os._exit(CANNOT_EXECUTE)
 

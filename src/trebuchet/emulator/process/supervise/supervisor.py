@@ -189,6 +189,10 @@ class Supervisor:
         else:
             main.finish(None, "start_failed", main.last_errors.decode(errors="replace").strip())
 
+    @property
+    def _ending(self) -> bool:
+        return bool(self._main.cause) or self._wait_status is not None
+
     def _read_to_the_end(self) -> None:
         until = time.monotonic() + _LAST_OUTPUT_S
         while not self._main.drained and time.monotonic() < until:
@@ -220,6 +224,8 @@ class Supervisor:
         os.close(report)
         if child.cause:
             child.finish(TIMED_OUT if child.cause == "timeout" else KILLED, child.cause)
+        elif complaint and self._ending:
+            child.finish(KILLED, "terminated")  # there was nothing left to enter
         elif complaint:
             child.finish(None, "start_failed", complaint)
         else:
