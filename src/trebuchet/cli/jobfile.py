@@ -20,21 +20,20 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def length_of_time(text: str) -> int:
-    """A length of time on the command line, in seconds: a number, with or without a unit.
+    """A length of time on the command line, in seconds, as job files write it.
 
     Raises:
         BadParameter: It is none, or shorter than a second.
     """
-    match = _DURATION.fullmatch(text.strip())
-    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0
-    if seconds < 1:
+    from trebuchet.files.durations import parse_duration  # noqa: PLC0415 - its package brings yaml
+
+    seconds = parse_duration(text)
+    if seconds is None:
         raise click.BadParameter(f"{text!r} is not a length of time of a second or more, like 90, 30m or 2h.")
-    return round(seconds)
+    return seconds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,16 +115,18 @@ def explanation(status: JobStatus) -> str:
     facts = metadata_of(status)
     if status.state is JobState.PENDING and facts.get("waiting_for"):
         return f"waits for {printable(str(facts['waiting_for']))}"
-    if status.state is JobState.FAILED and status.reason is not None:
+    if status.state is JobState.FAILED and status.reason is not None and status.reason is not Reason.EXIT:
         return status.reason.replace("_", " ")
     return "" if not facts.get("stale_why") else "not looked up"
 
 
 def took(status: JobStatus, now: datetime) -> str:
-    """How long it has run, or ran; a dash where it never started."""
-    if status.start_at is None:
-        return _NOTHING
-    return duration(((status.end_at or now) - status.start_at).total_seconds())
+    """How long it has run, or ran; a dash where it never started.
+
+    A job that ended before anybody saw it run counts from its launch.
+    """
+    began = status.start_at or (status.submit_time if status.exit_code is not None else None)
+    return _NOTHING if began is None else duration(((status.end_at or now) - began).total_seconds())
 
 
 def ago(moment: datetime | None, now: datetime) -> str:
@@ -167,8 +169,8 @@ def _iso(moment: datetime | None) -> str | None:
 def summary(status: JobStatus, *, now: datetime) -> str:
     """How a job ended, in a line: state, why, exit code, duration."""
     parts = [coloured_state(status.state), f"{printable(status.name)} ({status.key})"]
-    facts = [explanation(status)] if status.reason not in {None, Reason.EXIT, Reason.CANCELLED} else []
+    facts = [why] if (why := explanation(status)) else []
     facts.append("no exit code" if status.exit_code is None else f"exit code {status.exit_code}")
-    if status.start_at is not None:
-        facts.append(took(status, now))
+    if (spent := took(status, now)) != _NOTHING:
+        facts.append(spent)
     return f"{' '.join(parts)}: {', '.join(facts)}"
