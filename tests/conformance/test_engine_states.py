@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from trebuchet.engines.base import Observation
-from trebuchet.errors import JobNotFoundError
+from trebuchet.errors import JobNotFoundError, LaunchError
 from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
@@ -89,3 +90,47 @@ def test_an_id_that_is_none_is_not_found(bench: Bench, sandbox_id: str) -> None:
             ask(sandbox_id)
     with pytest.raises(JobNotFoundError):
         bench.engine.logs(sandbox_id)
+
+
+def test_what_waits_for_a_gpu_is_pending_and_can_be_ended(bench: Bench) -> None:
+    if bench.cloud == "modal":
+        pytest.skip("all of Modal's GPUs cannot be taken")
+    holder = bench.create("sleep", "100", gpu="H100:8")
+    failures: list[Exception] = []
+
+    def wait_in_vain() -> None:
+        try:
+            bench.create("true", gpu="H100", tags={"mark": f"{bench.mark}q"})
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test looks at it
+            failures.append(error)
+
+    waiting = threading.Thread(target=wait_in_vain)
+    waiting.start()
+    bench.until(lambda: bench.engine.find({"mark": f"{bench.mark}q"}), "it is listed")
+    (queued,) = bench.engine.find({"mark": f"{bench.mark}q"})
+
+    seen = bench.engine.poll(queued)
+    assert (seen.state, seen.waiting_for) == (JobState.PENDING, "a GPU")
+    assert list(bench.engine.logs(queued)) == []
+
+    bench.engine.terminate(queued)
+    assert bench.wait(queued).state is JobState.CANCELLED
+    assert list(bench.engine.logs(queued, follow=True)) == []
+    waiting.join(timeout=20)
+    assert [type(error) for error in failures] == [LaunchError]
+    assert bench.engine.poll(holder).state is JobState.RUNNING
+
+
+def test_what_waited_for_a_gpu_runs_when_one_is_free(bench: Bench) -> None:
+    if bench.cloud == "modal":
+        pytest.skip("all of Modal's GPUs cannot be taken")
+    holder = bench.create("sleep", "100", gpu="H100:8")
+    made: list[str] = []
+    waiting = threading.Thread(target=lambda: made.append(bench.shell("echo my turn", gpu="H100:8")))
+    waiting.start()
+    bench.until(lambda: len(bench.engine.find({"trebuchet-test": bench.mark})) == 2, "it is queued")
+    bench.engine.terminate(holder)
+    waiting.join(timeout=30)
+
+    assert bench.wait(made[0]).state is JobState.SUCCEEDED
+    assert bench.text(made[0]) == "my turn\n"
