@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.rows import make_job
 from trebuchet.errors import LedgerError
 from trebuchet.ledger import Ledger, Outcome, filesystem
 from trebuchet.ledger.schema import MIGRATIONS
 from trebuchet.status import JobState
-
-from .conftest import make_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
