@@ -82,7 +82,8 @@ class JobStatus:
         attempt: Counted from 1; 0 before the first sandbox was asked for.
         cost_per_hour: US dollars, only where the caller handed in a price function.
         submit_time: When the intent was written (UTC).
-        start_at: When the sandbox was first seen running (UTC).
+        start_at: When the sandbox was first seen running (UTC); where nobody looked while it ran, when it was
+            created.
         end_at: When it ended, or was first seen ended (UTC).
     """
 

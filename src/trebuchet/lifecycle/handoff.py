@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from trebuchet.engines.base import Identity
     from trebuchet.lifecycle.context import Context
-    from trebuchet.settings import Settings
 
 _KEPT = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
@@ -67,8 +66,23 @@ def ensure_keeper(context: Context) -> bool:
     post = Post.of(context.settings.home, context.engine.identity())
     if _wake(post.pipe):
         return False
-    _start(context.engine.cloud, context.settings, post)
+    _start(keeper_command(context), post)
     return True
+
+
+def keeper_command(context: Context) -> list[str]:
+    """What starts the keeper of a ledger and an identity; no secret is in it."""
+    settings = context.settings
+    order = {
+        "post": Post.of(settings.home, context.engine.identity()).name,
+        "cloud": context.engine.cloud,
+        "home": str(settings.home),
+        "app_name": settings.app_name,
+        "tag_prefix": settings.tag_prefix,
+        "profile": settings.profile,
+        "environment": settings.environment,
+    }
+    return [sys.executable, "-m", "trebuchet.keeper", json.dumps(order)]
 
 
 def _wake(pipe: Path) -> bool:
@@ -89,23 +103,14 @@ def _wake(pipe: Path) -> bool:
     return True
 
 
-def _start(cloud: str, settings: Settings, post: Post) -> None:
+def _start(command: list[str], post: Post) -> None:
     post.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    order = {
-        "post": post.name,
-        "cloud": cloud,
-        "home": str(settings.home),
-        "app_name": settings.app_name,
-        "tag_prefix": settings.tag_prefix,
-        "profile": settings.profile,
-        "environment": settings.environment,
-    }
     step("before start keeper")
     try:
         with post.log.open("ab") as log:
             # What is started here starts the keeper and leaves, so that nobody has to wait for one.
             done = subprocess.run(
-                [sys.executable, "-m", "trebuchet.keeper", json.dumps(order)],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
