@@ -56,6 +56,7 @@ class ProcessHost:
             state: The engine's state directory. No sandbox can see it. Caches go to `state/process`.
             log_limit: Bytes of output that are kept of one process; a notice in the log says where it
                 stopped.
+            isolation: How to keep sandboxes apart; None for the best that works here.
         """
         self._state = state.absolute()
         self._log_limit = log_limit

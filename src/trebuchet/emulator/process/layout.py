@@ -46,6 +46,9 @@ _OWN_FOLDERS = {
     "srv": 0o755,
     "media": 0o755,
 }
+_KERNEL_SETTINGS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/fs", "/proc/acpi", "/proc/scsi")
+"""The kernel lets the host's root write here whatever capabilities it has lost."""
+_KERNEL_SECRETS = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug")
 _MADE_BY_BUBBLEWRAP = ("proc", "dev", "sys")
 _NOT_LAYERED = frozenset({"proc", "dev", "sys", "run", "tmp"})
 
@@ -121,6 +124,11 @@ def lay_out(
         else:
             arguments += ["--tmp-overlay", f"/{name}"]
     arguments += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
+    for name in _KERNEL_SETTINGS:
+        arguments += ["--ro-bind-try", name, name]
+    for name in _KERNEL_SECRETS:
+        if Path(name).exists():
+            arguments += ["--ro-bind", os.devnull, name]
     for device in devices:
         arguments += ["--dev-bind", str(device.source), device.target]
     for bind in binds:
