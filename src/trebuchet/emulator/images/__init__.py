@@ -1,0 +1,1 @@
+"""Images from a registry, without a Docker daemon: `pull` brings one to the disk, `cleaning` makes room."""

@@ -1,0 +1,88 @@
+"""How much room images take, and making some. Both block: call them in a thread."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from trebuchet.emulator.disk import read_json
+from trebuchet.emulator.images.store import MAKING, TREE, Store, discard
+from trebuchet.emulator.images.worker import MADE_OF
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+_BLOCK = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a store holds.
+
+    Attributes:
+        images: Whole ones.
+        size: Bytes on disk, a file that several images share counted once.
+    """
+
+    images: int
+    size: int
+
+
+def usage(store: Path) -> Usage:
+    """Measure a store; nothing where there is none."""
+    seen: set[tuple[int, int]] = set()
+    size = 0
+    for facts in _all_files(store):
+        if (facts.st_dev, facts.st_ino) not in seen:
+            seen.add((facts.st_dev, facts.st_ino))
+            size += facts.st_blocks * _BLOCK
+    roots = store / "roots"
+    return Usage(images=len(_finished(roots)) if roots.is_dir() else 0, size=size)
+
+
+def prune(store: Path, keep: Collection[Path]) -> int:
+    """Remove all images but some, all layers that only the removed ones had, and what was left half-made.
+
+    Waits for pulls under way; pulls that begin meanwhile wait for this.
+
+    Args:
+        store: The folder of all images.
+        keep: Root folders that stay, as a `PulledImage` names them.
+
+    Returns:
+        The bytes that this made free.
+    """
+    if not store.is_dir():
+        return 0
+    place = Store(store)
+    place.make()
+    with place.exclusively():
+        before = usage(store).size
+        kept_layers: set[str] = set()
+        for root in (store / "roots").iterdir():
+            if root / TREE in keep:
+                made_of = read_json(root / MADE_OF) or {}
+                kept_layers |= set(cast("list[str]", made_of.get("layers", [])))
+            else:
+                discard(root)
+        for layer in (store / "layers").iterdir():
+            if layer.name not in kept_layers:
+                discard(layer)
+        for blob in (store / "blobs").iterdir():
+            blob.unlink()
+        return max(0, before - usage(store).size)
+
+
+def _finished(folder: Path) -> list[Path]:
+    return [entry for entry in folder.iterdir() if not entry.name.endswith(MAKING)]
+
+
+def _all_files(folder: Path) -> Iterator[os.stat_result]:
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            try:
+                yield os.lstat(f"{parent}/{name}")
+            except FileNotFoundError:
+                continue
