@@ -17,15 +17,18 @@ class ImageSpec:
     Attributes:
         registry_ref: `repository:tag` of an image the user named; None for the default Debian slim base.
         registry_secret: The named secret, or None, that opens a private registry.
+        registry_login: The names, in `SandboxSpec.env`, of the user and password that open a private registry.
         apt_packages: Debian packages to add, in order.
         pip_packages: Python packages to add with uv.
         commands: Shell commands, each a layer of its own, run after the packages.
         variables: Public environment variables that the image sets.
-        python_version: `3.12` and the like for the default base; None for the SDK's choice.
+        python_version: `3.12` and the like, to be added to `registry_ref` or taken for the default base; None
+            for the registry's own, or the SDK's choice.
     """
 
     registry_ref: str | None = None
     registry_secret: str | None = None
+    registry_login: tuple[str, str] | None = None
     apt_packages: tuple[str, ...] = ()
     pip_packages: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()

@@ -23,7 +23,17 @@ _TEXTS = Mapped(TEXT)
 _ACCELERATORS = Either((TEXT, Mapped(NUMBER), Listed(TEXT)))
 _PORTS = Either((INTEGER, TEXT, Listed(Either((INTEGER, TEXT)))))
 
-_RESOURCES: dict[str, Field] = {
+_RECOVERY = Record(
+    {
+        "strategy": Field(TEXT, "Any strategy restarts a preempted job."),
+        "max_restarts_on_errors": Field(INTEGER, "How often a failed job is started again."),
+        "recover_on_exit_codes": Field(
+            Either((INTEGER, Listed(INTEGER))), "Exit codes that start the job again."
+        ),
+    }
+)
+
+_ONE: dict[str, Field] = {
     "cloud": Field(TEXT, "Where to run: modal or local. Another cloud's name needs --cloud beside it."),
     "region": Field(TEXT, "Used where it is one of Modal's regions (us, eu, us-east, …)."),
     "zone": Field(TEXT, "Accepted and not used."),
@@ -39,26 +49,8 @@ _RESOURCES: dict[str, Field] = {
     "image_id": Field(Either((TEXT, _TEXTS)), "The image: docker:REPOSITORY:TAG."),
     "ports": Field(_PORTS, "Ports reachable from outside: a number, a range a-b, or a list."),
     "labels": Field(_TEXTS, "Become tags of the sandbox."),
-    "config_overrides": Field(Anything(), "Refused: settings of another launcher."),
-}
-
-_OUMI_RESOURCES: dict[str, Field] = {
-    **_RESOURCES,
     "image_id_map": Field(_TEXTS, "Refused: an image for each region of a cloud."),
-}
-
-_RECOVERY = Record(
-    {
-        "strategy": Field(TEXT, "Any strategy restarts a preempted job."),
-        "max_restarts_on_errors": Field(INTEGER, "How often a failed job is started again."),
-        "recover_on_exit_codes": Field(
-            Either((INTEGER, Listed(INTEGER))), "Exit codes that start the job again."
-        ),
-    }
-)
-
-_ONE_SKYPILOT: dict[str, Field] = {
-    **_RESOURCES,
+    "config_overrides": Field(Anything(), "Refused: settings of another launcher."),
     "infra": Field(TEXT, "CLOUD/REGION/ZONE in one."),
     "gpus": Field(_ACCELERATORS, "Another name for accelerators."),
     "network_tier": Field(TEXT, "Accepted and not used."),
@@ -72,10 +64,10 @@ _ONE_SKYPILOT: dict[str, Field] = {
     "volumes": Field(Anything(), "Refused: disks of a cloud."),
 }
 
-_ALTERNATIVES = Listed(Record(_ONE_SKYPILOT))
+_ALTERNATIVES = Listed(Record(_ONE))
 
-_SKYPILOT_RESOURCES: dict[str, Field] = {
-    **_ONE_SKYPILOT,
+_RESOURCES: dict[str, Field] = {
+    **_ONE,
     "any_of": Field(
         _ALTERNATIVES, "Alternatives, tried in turn; each is laid over the fields beside this one."
     ),
@@ -106,6 +98,7 @@ _VOLUME = Record(
 _BOTH: dict[str, Field] = {
     "name": Field(TEXT, "What people call the job."),
     "num_nodes": Field(INTEGER, "Only 1 can be run."),
+    "resources": Field(Record(_RESOURCES), "What the job needs."),
     "envs": Field(Mapped(Variable()), "Environment variables; null for one to be given at launch."),
     "secrets": Field(Mapped(Variable()), "Secret environment variables; null for one to be given at launch."),
     "volumes": Field(Mapped(Either((TEXT, _VOLUME))), "Place in the sandbox to Volume."),
@@ -127,7 +120,6 @@ OUMI = Record(
         **_BOTH,
         "user": Field(TEXT, "Whose job it is; becomes a tag."),
         "working_dir": Field(TEXT, "The local folder whose contents the scripts start in."),
-        "resources": Field(Record(_OUMI_RESOURCES), "What the job needs."),
         "file_mounts": Field(_TEXTS, "Place in the sandbox to local file or folder."),
         "storage_mounts": Field(Mapped(_STORAGE), "Place in the sandbox to bucket."),
         "outputs": Field(_OUTPUTS, "Paths to keep beside /outputs; false for none."),
@@ -147,7 +139,6 @@ SKYPILOT = Record(
             ),
             "The local folder, or git repository, whose contents the scripts start in.",
         ),
-        "resources": Field(Record(_SKYPILOT_RESOURCES), "What the job needs."),
         "file_mounts": Field(
             Mapped(Either((TEXT, _STORAGE))), "Place in the sandbox to local path, bucket or Volume."
         ),

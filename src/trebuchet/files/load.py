@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trebuchet.files import oumi
-from trebuchet.files.fields import OUMI
+from trebuchet.files.dialects import dialect_of
+from trebuchet.files.fields import OUMI, SKYPILOT
+from trebuchet.files.oumi import oumi_job
 from trebuchet.files.overrides import apply_overrides
 from trebuchet.files.problems import Problems
 from trebuchet.files.shapes import read
+from trebuchet.files.skypilot import skypilot_job
 from trebuchet.files.source import read_text
+from trebuchet.files.tasks import one_task
 from trebuchet.files.tree import documents
 
 if TYPE_CHECKING:
@@ -61,16 +65,23 @@ def job_from_text(
         JobFileError: With every fault of text and overrides.
     """
     problems = Problems(name)
-    found = documents(text, problems)
-    document = _the_one(found, problems)
+    document = one_task(documents(text, problems), task, problems)
+    read_as = dialect or dialect_of(document)
+    file_cloud = _cloud(document)
     apply_overrides(document, overrides, problems)
-    values = read(OUMI, document, "", problems)
+    record = OUMI if read_as == "oumi" else SKYPILOT
+    values = read(record, document, "", problems)
     problems.settle()
-    return oumi.job(values, document, Path(name))
+    if read_as == "oumi":
+        job = oumi_job(values, document, Path(name), problems)
+    else:
+        job = skypilot_job(values, document, Path(name), problems, as_task=as_task)
+    problems.settle()
+    return replace(job, written_for=file_cloud) if file_cloud not in {None, job.resources.cloud} else job
 
 
-def _the_one(found: list[Entry], problems: Problems) -> Entry:
-    if not found:
-        problems.add("The file is empty.", "a job file is YAML with a `run:` script in it")
-        raise problems.error()
-    return found[0]
+def _cloud(document: Entry) -> str | None:
+    """The cloud that the file itself names, where it does so as text."""
+    resources = document.mapping.get("resources")
+    cloud = None if resources is None else resources.mapping.get("cloud")
+    return cloud.value if cloud is not None and isinstance(cloud.value, str) else None

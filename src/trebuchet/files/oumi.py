@@ -5,24 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trebuchet.files.positions import positions
-from trebuchet.job import JobConfig, JobResources, StorageMount
+from trebuchet.files.resources import resources
+from trebuchet.job import JobConfig, StorageMount
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from trebuchet.files.problems import Problems
     from trebuchet.files.tree import Entry
 
 
-def job(values: dict[str, Any], document: Entry, source: Path) -> JobConfig:
+def oumi_job(values: dict[str, Any], document: Entry, source: Path, problems: Problems) -> JobConfig:
     """A job from the checked values of a file."""
     given = {name: value for name, value in values.items() if value is not None}
-    resources = given.pop("resources", {})
-    mounts = given.pop("storage_mounts", {})
+    found = resources(given.pop("resources", {}), document.mapping.get("resources"), problems)
+    mounts: dict[str, dict[str, Any] | None] = given.pop("storage_mounts", {})
     return JobConfig(
         **given,
-        resources=JobResources(**resources),
-        storage_mounts={place: StorageMount(**mount) for place, mount in mounts.items()},
+        resources=found.resources,
+        storage_mounts={place: StorageMount(**(mount or {})) for place, mount in mounts.items()},
         dialect="oumi",
         source=source,
-        positions=positions(document),
+        written_for=found.written_for,
+        extras={"resources": found.extras} if found.extras else {},
+        positions=positions(document, found.renamed),
     )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import UsageError
+from trebuchet.errors import JobFileError, UsageError
 from trebuchet.files.problems import Problems, shown
 from trebuchet.files.tree import Entry, documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_SAME = {"accelerators": ("gpus",), "gpus": ("accelerators",)}
+"""Fields that have two names."""
+
 
 def apply_overrides(document: Entry, overrides: Sequence[str], problems: Problems) -> None:
     """Put the values that a command line gives into a document's tree."""
     for key, text in _pairs(overrides):
-        _put(document, key, _value(key, text), problems)
+        _put(document, key, _value(text), problems)
 
 
 def _pairs(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -34,21 +38,23 @@ def _pairs(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield key, value
 
 
-def _value(key: str, text: str) -> Entry:
+def _value(text: str) -> Entry:
     """The value as YAML would read it; text that YAML cannot read is taken as it is."""
-    if "\n" in text:
-        return Entry(text)
-    problems = Problems(f"--{key}")
-    found = documents(text, problems)
-    problems.settle()
-    return _without_places(found[0]) if found else Entry(None)
+    try:
+        problems = Problems("")
+        found = documents(text, problems)
+        problems.settle()
+    except JobFileError:
+        return Entry(text, typed=text)
+    value = _without_places(found[0]) if len(found) == 1 else Entry(text if found else None)
+    return replace(value, typed=text)
 
 
 def _without_places(entry: Entry) -> Entry:
-    if isinstance(entry.value, dict):
-        return Entry({name: _without_places(inner) for name, inner in entry.value.items()})  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    if isinstance(entry.value, list):
-        return Entry([_without_places(inner) for inner in entry.value])  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if entry.is_mapping:
+        return Entry({name: _without_places(inner) for name, inner in entry.mapping.items()})
+    if entry.is_list:
+        return Entry([_without_places(inner) for inner in entry.members])
     return Entry(entry.value)
 
 
@@ -56,13 +62,26 @@ def _put(document: Entry, key: str, value: Entry, problems: Problems) -> None:
     *above, last = key.split(".")
     target = document
     for name in above:
-        if not isinstance(target.value, dict):
+        if not target.is_mapping:
             break
-        inner = target.value.get(name)
+        inner = target.mapping.get(name)
         if inner is None or inner.value is None:
-            inner = target.value[name] = Entry({})
+            inner = target.mapping[name] = Entry({})
         target = inner
-    if not isinstance(target.value, dict):
+    if not target.is_mapping:
         problems.add(f"--{key} goes into something that is no mapping.")
         return
-    target.value[last] = value
+    target.mapping[last] = value
+    if above == ["resources"]:
+        _forget_alternatives(target.mapping, last)
+
+
+def _forget_alternatives(resources: dict[str, Entry], field: str) -> None:
+    """What the command line says of a field holds for every alternative."""
+    same = _SAME.get(field, ())
+    for name in same:
+        resources.pop(name, None)
+    for name in ("any_of", "ordered"):
+        for alternative in resources[name].members if name in resources else []:
+            for known in (field, *same):
+                alternative.mapping.pop(known, None)

@@ -7,26 +7,44 @@ from typing import TYPE_CHECKING
 from trebuchet.job import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from trebuchet.files.tree import Entry
 
 
-def positions(document: Entry) -> dict[str, Position]:
-    """Each leaf by its dotted name: a scalar, an empty collection, or a list with no mapping in it."""
-    return dict(_leaves("", document))
+def positions(document: Entry, renamed: Mapping[str, tuple[str, ...]]) -> dict[str, Position]:
+    """Each leaf by its dotted name in `JobConfig`: a scalar, an empty collection, a list with no mapping.
+
+    Args:
+        document: The file's tree.
+        renamed: Dotted key in the file to those it has in `JobConfig`, where they differ.
+    """
+    found: dict[str, Position] = {}
+    for key, entry in _leaves("", document):
+        position = Position(key, entry.line, entry.column)
+        for ours in _ours(key, renamed):
+            # Two keys may come to one field; the first that says something keeps the place.
+            name = ours if ours not in found else key
+            found[name] = position
+    return found
 
 
-def _leaves(key: str, entry: Entry) -> Iterator[tuple[str, Position]]:
-    value = entry.value
-    inner: Iterator[tuple[str, Entry]] | None = None
-    if isinstance(value, dict):
-        inner = iter(value.items())
-    elif isinstance(value, list) and any(isinstance(one.value, dict) for one in value):
-        inner = ((str(index), one) for index, one in enumerate(value))
-    if inner is None or not value:
-        if key:
-            yield key, Position(key, entry.line, entry.column)
-        return
+def _leaves(key: str, entry: Entry) -> Iterator[tuple[str, Entry]]:
+    inner = list(entry.mapping.items())
+    if any(one.is_mapping for one in entry.members):
+        inner = [(str(index), one) for index, one in enumerate(entry.members)]
+    if key and not inner:
+        yield key, entry
     for name, one in inner:
         yield from _leaves(f"{key}.{name}" if key else name, one)
+
+
+def _ours(key: str, renamed: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The names a key has in `JobConfig`: by itself, or by the closest key above it that has others."""
+    name, rest = key, ""
+    while name:
+        if name in renamed:
+            return tuple(f"{ours}{rest}" for ours in renamed[name])
+        name, _, last = name.rpartition(".")
+        rest = f".{last}{rest}"
+    return (key,)

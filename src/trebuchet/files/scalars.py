@@ -1,4 +1,4 @@
-"""Scalars as YAML 1.1 types them, which is how the tools at home read these files: `no` is False, `1:30` is 90."""
+"""Scalars as YAML 1.1 types them, as the tools at home do: `no` is False, `1:30` is 90."""
 
 from __future__ import annotations
 
@@ -35,25 +35,15 @@ def scalar(loader: Any, event: Any, problems: Problems) -> Any:
 def _typed(loader: Any, tag: str, event: Any, problems: Problems) -> Any:
     place = (event.start_mark.line + 1, event.start_mark.column + 1)
     node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
+    kind = tag.removeprefix(_YAML)
+    if kind in {"null", "merge"}:
+        return None if kind == "null" else MERGE
+    if kind not in _LOOKS:
+        problems.add(f"The tag {shown(tag)} has no meaning here.", "take it out", *place)
+        return None
     try:
-        match tag.removeprefix(_YAML):
-            case "null":
-                return None
-            case "bool":
-                return loader.construct_yaml_bool(node)
-            case "int":
-                return loader.construct_yaml_int(node)
-            case "float":
-                return loader.construct_yaml_float(node)
-            case "timestamp":
-                return loader.construct_yaml_timestamp(node)
-            case "merge":
-                return MERGE
-            case _:
-                problems.add(f"The tag {shown(tag)} has no meaning here.", "take it out", *place)
+        return getattr(loader, f"construct_yaml_{kind}")(node)
     except (ValueError, KeyError, AttributeError, OverflowError):
         # The value itself may be a secret.
-        problems.add(
-            f"This looks like {_LOOKS[tag.removeprefix(_YAML)]}, and is none.", "put it in quotes", *place
-        )
+        problems.add(f"This looks like {_LOOKS[kind]}, and is none.", "put it in quotes", *place)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trebuchet.files.problems import Problems, shown
@@ -91,7 +91,7 @@ class Literal:
 
 @dataclass(frozen=True)
 class Variable:
-    """The value of an environment variable; never shown. Numbers and truth values become Python's words for them."""
+    """The value of an environment variable; never shown. Numbers and truth values become Python's words."""
 
     said: str = "text"
 
@@ -120,7 +120,7 @@ class Listed:
         return isinstance(value, list)
 
     def read(self, entry: Entry, key: str, problems: Problems) -> list[Any]:
-        return [read(self.item, one, f"{key}.{index}", problems) for index, one in enumerate(entry.value)]
+        return [read(self.item, one, f"{key}.{index}", problems) for index, one in enumerate(entry.members)]
 
     def schema(self) -> Schema:
         return {"type": "array", "items": self.item.schema()}
@@ -140,8 +140,7 @@ class Mapped:
         return isinstance(value, dict)
 
     def read(self, entry: Entry, key: str, problems: Problems) -> dict[str, Any]:
-        inner: dict[str, Entry] = entry.value
-        return {name: read(self.item, one, f"{key}.{name}", problems) for name, one in inner.items()}
+        return {name: read(self.item, one, f"{key}.{name}", problems) for name, one in entry.mapping.items()}
 
     def schema(self) -> Schema:
         return {"type": "object", "additionalProperties": self.item.schema()}
@@ -210,9 +209,8 @@ class Record:
         return isinstance(value, dict)
 
     def read(self, entry: Entry, key: str, problems: Problems) -> dict[str, Any]:
-        inner: dict[str, Entry] = entry.value
         found: dict[str, Any] = {}
-        for name, one in inner.items():
+        for name, one in entry.mapping.items():
             path = f"{key}.{name}" if key else name
             if name in self.fields:
                 found[name] = read(self.fields[name].shape, one, path, problems)
@@ -243,6 +241,8 @@ def read(shape: Shape, entry: Entry, key: str, problems: Problems) -> Any:
     """The value of an entry; null always fits, and says nothing."""
     if entry.value is None:
         return None
+    if not shape.fits(entry.value) and entry.typed is not None and shape.fits(entry.typed):
+        entry = replace(entry, value=entry.typed)  # `--name 2024` means the text
     if not shape.fits(entry.value):
         problems.at(
             entry,
@@ -255,24 +255,24 @@ def read(shape: Shape, entry: Entry, key: str, problems: Problems) -> Any:
 
 def plain(entry: Entry) -> Any:
     """The value of an entry without places."""
-    if isinstance(entry.value, dict):
-        mapping: dict[str, Entry] = entry.value
-        return {name: plain(inner) for name, inner in mapping.items()}
-    if isinstance(entry.value, list):
-        return [plain(inner) for inner in entry.value]
+    if entry.is_mapping:
+        return {name: plain(inner) for name, inner in entry.mapping.items()}
+    if entry.is_list:
+        return [plain(inner) for inner in entry.members]
     return entry.value
 
 
-def _kind(value: Any) -> str:
-    kinds: dict[type, str] = {
-        str: "text",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        list: "a list",
-        dict: "a mapping",
-    }
-    return kinds.get(type(value), "a date")
+_KINDS = (
+    (str, "text"),
+    (bool, "true or false"),
+    ((int, float), "a number"),
+    (list, "a list"),
+    (dict, "a mapping"),
+)
+
+
+def _kind(value: object) -> str:
+    return next((said for types, said in _KINDS if isinstance(value, types)), "a date")
 
 
 def _quoting(shape: Shape, value: Any) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -22,16 +22,42 @@ _MOST_VALUES = 50_000
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-Node: TypeAlias = "dict[str, Entry] | list[Entry] | Any"
-
 
 @dataclass(slots=True)
 class Entry:
-    """A value and its place: of the key where it has one. Lines and columns count from 1; None from the command line."""
+    """A value and its place.
 
-    value: Node
+    Attributes:
+        value: What stands there: a dict of text to entries, a list of entries, or a scalar.
+        line: Of the key where there is one; counted from 1; None for a value from the command line.
+        column: Likewise.
+        typed: What was typed on the command line; None for a value from a file.
+    """
+
+    value: Any
     line: int | None = None
     column: int | None = None
+    typed: str | None = None
+
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self.value, dict)
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self.value, list)
+
+    @property
+    def mapping(self) -> dict[str, Entry]:
+        """The entries by key; empty where this is no mapping."""
+        value: Any = self.value
+        return value if self.is_mapping else {}
+
+    @property
+    def members(self) -> list[Entry]:
+        """The entries of a list; empty where this is none."""
+        value: Any = self.value
+        return value if self.is_list else []
 
 
 @dataclass(slots=True)
@@ -134,8 +160,8 @@ class _Reader:
         if not self._open:
             return entry
         frame = self._open[-1]
-        if isinstance(frame.entry.value, list):
-            frame.entry.value.append(entry)
+        if frame.entry.is_list:
+            frame.entry.members.append(entry)
         elif frame.key is None:
             frame.key = entry
         else:
@@ -152,23 +178,23 @@ class _Reader:
             what = "a mapping or list" if isinstance(name, (dict, list)) else f"{name!r} to YAML"
             self._problems.at(key, f"A key must be text, and this one is {what}.", "put it in quotes")
             return
-        if name in frame.entry.value:
-            first = frame.entry.value[name].line
+        mapping = frame.entry.mapping
+        if name in mapping:
+            first = mapping[name].line
             self._problems.at(
                 key, f"{shown(name)} stands here a second time.", f"the first is in line {first}"
             )
             return
-        frame.entry.value[name] = Entry(entry.value, key.line, key.column)
+        mapping[name] = Entry(entry.value, key.line, key.column)
 
     def _merge(self, target: Entry, source: Entry) -> None:
         """Take over what a `<<` names, where the mapping itself says nothing."""
-        for one in source.value if isinstance(source.value, list) else [source]:
-            if not isinstance(one.value, dict):
+        for one in source.members if source.is_list else [source]:
+            if not one.is_mapping:
                 self._problems.at(source, "<< merges mappings, and this is none.")
                 return
-            inner: dict[str, Entry] = one.value
-            for name, entry in inner.items():
-                target.value.setdefault(name, entry)
+            for name, entry in one.mapping.items():
+                target.mapping.setdefault(name, entry)
 
 
 _USUAL_TAGS = frozenset({"!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:set"})

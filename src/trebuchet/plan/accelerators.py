@@ -1,10 +1,10 @@
-"""Accelerators in all the forms that job files give them, as the GPUs that a cloud has, in order of preference."""
+"""Accelerators in all the forms of job files, as the GPUs that a cloud has, in order of preference."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.plan import gpu_names
 
@@ -73,8 +73,7 @@ def _wishes(field: str, value: Any) -> Iterator[_Wish]:
     if isinstance(value, str):
         yield _wish(field, value, None)
     elif isinstance(value, dict):
-        mapping: dict[str, Any] = value
-        for name, count in mapping.items():
+        for name, count in cast("dict[str, Any]", value).items():
             yield _wish(f"{field}.{name}", name, count)
     else:
         for name in value:

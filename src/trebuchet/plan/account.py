@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.errors import PlanError, Problem
 
@@ -18,7 +18,7 @@ _NOT_INPUT = frozenset({"dialect", "source", "positions", "extras"})
 
 
 class UnaccountedError(AssertionError):
-    """A field of which no part of the plan has said what becomes of it: a fault in Trebuchet, not in the job."""
+    """No part of the plan has said what becomes of a field: a fault in Trebuchet, not in the job."""
 
 
 def leaves(job: JobConfig) -> set[str]:
@@ -33,8 +33,7 @@ def _flat(prefix: str, value: Any) -> Iterator[str]:
             if field.name not in _NOT_INPUT and inner != _default(field):
                 yield from _flat(_join(prefix, field.name), inner)
     elif isinstance(value, dict) and value:
-        mapping: dict[Any, Any] = value
-        for name, inner in mapping.items():
+        for name, inner in cast("dict[str, Any]", value).items():
             yield from _flat(_join(prefix, str(name)), inner)
     elif isinstance(value, (list, tuple)) and any(isinstance(one, dict) for one in value):  # pyright: ignore[reportUnknownVariableType]
         for index, inner in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

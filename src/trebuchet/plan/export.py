@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def plan_to_dict(plan: Plan) -> dict[str, Any]:
-    """Only what JSON knows, in an order that does not change. The scripts are left out: they are the file's."""
+    """Only what JSON knows, in an order that does not change. The scripts are left out: the file has them."""
     return {
         "cloud": plan.cloud,
         "dialect": plan.dialect,

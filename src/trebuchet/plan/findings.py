@@ -23,7 +23,7 @@ class Refusal:
 
 
 class Findings:
-    """Collects what the parts of a plan say about fields; `account` holds it against the fields there are.
+    """Collects what the parts of a plan say about fields; `account` holds it against those there are.
 
     A field is a dotted key. What is said about `resources` holds for all below it of which nothing else is said.
     """

@@ -2,31 +2,95 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from trebuchet.plan import tools
 from trebuchet.sandbox import ImageSpec
 
 if TYPE_CHECKING:
+    from trebuchet.job import JobConfig
+    from trebuchet.plan.accelerators import Gpu
     from trebuchet.plan.alternatives import Alternative
     from trebuchet.plan.findings import Findings
 
 _APT = ("zip", "curl", "git")
 _PIP = ("awscli",)
+_CUDA_BASE = "nvidia/cuda:12.8.1-devel-ubuntu24.04"
+_PYTHON_ON_CUDA = "3.12"
+_CONDA = (
+    "curl -fsSL https://github.com/conda-forge/miniforge/releases/latest/download/Miniforge3-Linux-$(uname -m).sh"
+    " -o /tmp/miniforge.sh && bash /tmp/miniforge.sh -b -p /opt/conda && rm /tmp/miniforge.sh"
+    # A login shell reads profile.d, and so knows `conda activate`; scripts for VMs look below the home.
+    " && ln -s /opt/conda/etc/profile.d/conda.sh /etc/profile.d/conda.sh && ln -s /opt/conda /root/miniconda3"
+)
+_CLOUD_IMAGE = re.compile(r"ami-[0-9a-f]+|skypilot:.*|projects/.*|https?://.*|/subscriptions/.*|ocid1\..*")
+_REFERENCE = re.compile(
+    r"[a-z0-9][\w.-]*(?::\d+)?(?:/[a-z0-9][\w.-]*)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
+_SERVER = "SKYPILOT_DOCKER_SERVER"
+_LOGIN = ("SKYPILOT_DOCKER_USERNAME", "SKYPILOT_DOCKER_PASSWORD")
 
 
-def image(wanted: Alternative, findings: Findings) -> ImageSpec:
-    """The image of one alternative."""
+def image(job: JobConfig, wanted: Alternative, gpu: Gpu | None, cloud: str, findings: Findings) -> ImageSpec:
+    """The image of one candidate."""
     field, value = wanted.place("image_id"), wanted.get("image_id")
     findings.translated(field)
+    script = f"{job.setup or ''}\n{job.run}"
+    if tools.wants_docker(script):
+        where = "setup" if tools.wants_docker(job.setup or "") else "run"
+        findings.noted(
+            where, "is run as it is", "it calls docker, and there is no Docker daemon in a sandbox"
+        )
     if value is None:
-        return ImageSpec(apt_packages=_APT, pip_packages=_PIP)
-    return ImageSpec(registry_ref=_reference(field, value, findings))
+        return _default(script, gpu, cloud)
+    reference = _reference(field, value, findings)
+    if reference is not None and cloud == "local":
+        findings.noted(
+            field, "runs on this machine's own files", "the local engine takes no images from registries yet"
+        )
+    if reference is None:
+        return ImageSpec()
+    return ImageSpec(registry_ref=_on_server(job, reference, findings), registry_login=_login(job))
+
+
+def _login(job: JobConfig) -> tuple[str, str] | None:
+    given = {**job.envs, **job.secrets}
+    return _LOGIN if all(given.get(name) for name in _LOGIN) else None
+
+
+def _on_server(job: JobConfig, reference: str, findings: Findings) -> str:
+    """The reference with the registry's name before it, where a variable names that."""
+    if job.secrets.get(_SERVER):
+        findings.refused(
+            f"secrets.{_SERVER}", f"{_SERVER} is no secret, since the image's name shows it.", "use envs"
+        )
+    server = (job.envs.get(_SERVER) or "").rstrip("/")
+    return f"{server}/{reference}" if server and not reference.startswith(f"{server}/") else reference
+
+
+def _default(script: str, gpu: Gpu | None, cloud: str) -> ImageSpec:
+    cuda = gpu is not None and cloud == "modal" and tools.wants_nvcc(script)
+    return ImageSpec(
+        registry_ref=_CUDA_BASE if cuda else None,
+        python_version=_PYTHON_ON_CUDA if cuda else None,
+        apt_packages=tuple(dict.fromkeys((*_APT, *tools.debian_packages(script)))),
+        pip_packages=(*_PIP, "uv") if tools.wants_uv(script) else _PIP,
+        commands=(_CONDA,) if tools.wants_conda(script) else (),
+    )
 
 
 def _reference(field: str, value: Any, findings: Findings) -> str | None:
-    if not isinstance(value, str) or not value.startswith("docker:"):
+    text = str(value).strip()
+    name = text.removeprefix("docker:")
+    if _CLOUD_IMAGE.fullmatch(text):
         findings.refused(
-            field, f"{field}: {value!r} is no image of a registry.", "write docker:REPOSITORY:TAG"
+            field, f"{field}: {text} is another cloud's image.", "name one of a registry: docker:REF"
         )
         return None
-    return value.removeprefix("docker:")
+    if not _REFERENCE.fullmatch(name):
+        findings.refused(field, f"{field}: {text!r} is no image.", "write docker:REPOSITORY:TAG")
+        return None
+    if name == text:
+        findings.noted(field, f"is taken as docker:{name}", "it looks like an image of a registry")
+    return name

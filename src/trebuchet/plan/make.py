@@ -1,26 +1,45 @@
-"""From a job to a plan: each part looks at its own fields, and all that was found is held against the input."""
+"""From a job to a plan: each part looks at its own fields, and what they found is held against the input."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trebuchet.plan.account import close_account, leaves
 from trebuchet.plan.accelerators import gpus
+from trebuchet.plan.account import close_account
 from trebuchet.plan.alternatives import alternatives
+from trebuchet.plan.cache import cache_mount
+from trebuchet.plan.clouds import alternative_cloud, cloud_named
 from trebuchet.plan.compute import compute
+from trebuchet.plan.disk import machine_kind
+from trebuchet.plan.duration import restarts, timeout_s
 from trebuchet.plan.environment import environment, tool_variables
 from trebuchet.plan.findings import Findings
+from trebuchet.plan.hidden import refuse_hidden
 from trebuchet.plan.image import image
 from trebuchet.plan.model import Plan
-from trebuchet.plan.script import WORK_DIR, script_argv
-from trebuchet.sandbox import SandboxSpec, Upload, VolumeMount
+from trebuchet.plan.promises import promises, resource_promises
+from trebuchet.plan.reach import ports, tags
+from trebuchet.plan.regions import regions
+from trebuchet.plan.script import WORK_DIR
+from trebuchet.plan.scripts import command
+from trebuchet.plan.storage import Storage
+from trebuchet.plan.uploads import GitSource, LocalPaths, file_mounts, work_dir
+from trebuchet.sandbox import SandboxSpec
 
 if TYPE_CHECKING:
     from trebuchet.job import JobConfig
+    from trebuchet.plan.alternatives import Alternative
     from trebuchet.plan.machine import Machine
 
-HF_CACHE = "/root/.cache/huggingface"
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a job is to run, and what is there."""
+
+    cloud: str
+    machine: Machine | None
 
 
 def make_plan(
@@ -36,7 +55,7 @@ def make_plan(
 
     Args:
         job: What the user asked for.
-        cloud: `modal` or `local`; where `job.resources.cloud` says otherwise, this wins.
+        cloud: `modal` or `local`. Where the job names another, somebody has chosen, and this one holds.
         cache_volume: The Volume mounted at the HuggingFace cache; empty for none.
         machine: What the local machine has; None where unknown, and on Modal.
         here: The folder where relative local paths start.
@@ -46,46 +65,100 @@ def make_plan(
         PlanError: The job cannot be run as written; with every refusal.
     """
     findings = Findings()
-    findings.translated("name", "user", "setup", "run", "timeout", "working_dir", "resources.cloud")
-    if not job.run.strip():
-        findings.refused("run", "run is empty: there is nothing to run.", "write the script that is the job")
-    if job.num_nodes == 1:
-        findings.translated("num_nodes")
-    else:
-        findings.refused("num_nodes", f"num_nodes: {job.num_nodes}; only 1 can be run.", "--num-nodes 1")
-    env = environment(job, findings)
-    specs: list[SandboxSpec] = []
-    for wanted in alternatives(job):
-        for gpu in gpus(wanted, cloud, machine, findings):
-            asked = compute(wanted, gpu, machine, findings)
-            specs.append(
-                SandboxSpec(
-                    argv=script_argv(job),
-                    image=image(wanted, findings),
-                    workdir=WORK_DIR,
-                    env=env,
-                    variables=tool_variables(gpu),
-                    gpu=str(gpu) if gpu else None,
-                    cpu=asked.cpu,
-                    memory_mib=asked.memory_mib,
-                    timeout_s=job.timeout or 86_400,
-                    uploads=_work_dir(job, here),
-                    volumes=(VolumeMount(name=cache_volume, path=HF_CACHE),) if cache_volume else (),
-                )
-            )
-    for leaf in leaves(job) - {*findings.settled}:
-        if not any(leaf.startswith(f"{field}.") for field in findings.settled):
-            findings.refused(leaf, f"{leaf} has no meaning here yet.")
+    findings.translated("name", "user", "outputs", "as_task", "written_for", "resources")
+    cloud_named(job, cloud, findings)
+    _nodes(job, findings)
+    promises(job, findings)
+    restarts(job, findings)
+    common = _common(job, cloud, cache_volume, LocalPaths(here, home), findings)
+    candidates = _candidates(job, _Place(cloud, machine), common, findings)
     return Plan(
         account=close_account(job, findings),
-        candidates=tuple(specs),
+        candidates=tuple(candidates),
         notes=tuple(findings.notes),
         dialect=job.dialect,
         cloud=cloud,
     )
 
 
-def _work_dir(job: JobConfig, here: Path) -> tuple[Upload, ...]:
-    if job.working_dir is None:
-        return ()
-    return (Upload(source=here / job.working_dir, target=WORK_DIR, role="workdir"),)
+def _nodes(job: JobConfig, findings: Findings) -> None:
+    findings.translated("num_nodes")
+    if job.num_nodes != 1:
+        findings.refused(
+            "num_nodes", f"num_nodes: {job.num_nodes} nodes cannot be had, only 1.", "--num-nodes 1"
+        )
+
+
+def _common(
+    job: JobConfig, cloud: str, cache_volume: str, paths: LocalPaths, findings: Findings
+) -> SandboxSpec:
+    """What all candidates have in common."""
+    env = environment(job, findings)
+    public = {name: env[name] for name in job.envs if name in env}
+    source = work_dir(job, public, paths, findings)
+    uploads = file_mounts(job, public, paths, findings)
+    storage = Storage(job, public, cloud, findings)
+    storage.collect()
+    mounts = [mount.path for mount in (*storage.volumes, *storage.buckets)]
+    refuse_hidden(((field, upload.target) for field, upload in uploads.items()), mounts, findings)
+    volumes = storage.volumes
+    taken = [*(upload.target for upload in uploads.values()), *mounts]
+    if all(volume.name != cache_volume for volume in volumes):
+        cache = cache_mount(cache_volume, taken, findings)
+        volumes = [*volumes, cache] if cache else volumes
+    git, local = (source, ()) if isinstance(source, GitSource) else (None, (source,) if source else ())
+    return SandboxSpec(
+        argv=command(job, git, tool_variables(None), findings),
+        workdir=WORK_DIR,
+        env=env,
+        timeout_s=timeout_s(job, findings),
+        uploads=(*local, *uploads.values()),
+        volumes=tuple(volumes),
+        buckets=tuple(storage.buckets),
+    )
+
+
+def _candidates(job: JobConfig, place: _Place, common: SandboxSpec, findings: Findings) -> list[SandboxSpec]:
+    """In order of preference, each once. An alternative that cannot be had is noted where another one can."""
+    found: list[SandboxSpec] = []
+    apart: list[Findings] = []
+    for wanted in alternatives(job):
+        about = Findings()
+        apart.append(about)
+        for spec in _alternative(job, wanted, place, common, about):
+            if spec not in found and not about.refusals:
+                found.append(spec)
+    for about in apart:
+        if about.refusals and found:
+            findings.adopt_as_dropped(about)
+        else:
+            findings.adopt([about])
+    return found
+
+
+def _alternative(
+    job: JobConfig, wanted: Alternative, place: _Place, common: SandboxSpec, findings: Findings
+) -> list[SandboxSpec]:
+    alternative_cloud(job, wanted, place.cloud, findings)
+    machine_kind(wanted, place.cloud, findings)
+    resource_promises(wanted, findings)
+    spec = replace(
+        common,
+        regions=regions(wanted, place.cloud, findings),
+        ports=ports(wanted, findings),
+        tags=tags(wanted, findings),
+    )
+    found: list[SandboxSpec] = []
+    for gpu in gpus(wanted, place.cloud, place.machine, findings):
+        asked = compute(wanted, gpu, place.machine, findings)
+        found.append(
+            replace(
+                spec,
+                image=image(job, wanted, gpu, place.cloud, findings),
+                gpu=str(gpu) if gpu else None,
+                cpu=asked.cpu,
+                memory_mib=asked.memory_mib,
+                variables=tool_variables(gpu),
+            )
+        )
+    return found

@@ -1,0 +1,30 @@
+"""Files that would arrive below a mount, which hides them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trebuchet.plan.places import within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trebuchet.plan.findings import Findings
+
+
+def refuse_hidden(files: Iterable[tuple[str, str]], mounts: Iterable[str], findings: Findings) -> None:
+    """Refuse what nobody would find.
+
+    Args:
+        files: Fields, and the places in the sandbox that they fill.
+        mounts: Places of volumes and buckets.
+        findings: Takes what is said.
+    """
+    for field, path in files:
+        for mount in mounts:
+            if within(path, mount):
+                findings.refused(
+                    field,
+                    f"{field}: {path} would be hidden by what is mounted at {mount}.",
+                    "put it elsewhere",
+                )

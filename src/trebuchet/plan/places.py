@@ -1,0 +1,70 @@
+"""Places in the sandbox, and text with variables in it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from trebuchet.plan.script import WORK_DIR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HOME = "/root"
+
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
+_PLACEHOLDER = re.compile(r"<[^<>/]+>|\bYOUR[-_][A-Z]")
+
+
+class PlaceError(ValueError):
+    """A clause that says why some text names no place or thing, and a hint."""
+
+    def __init__(self, clause: str, hint: str | None = None) -> None:
+        super().__init__(clause)
+        self.hint = hint
+
+
+def filled(text: str, variables: Mapping[str, str]) -> str:
+    """Text with its `$NAME`s replaced by the job's own variables.
+
+    Raises:
+        PlaceError: A name is not among them, or a placeholder was never replaced.
+    """
+    if _PLACEHOLDER.search(text):
+        raise PlaceError(f"{text} is a placeholder that nobody replaced", "write the real name")
+    missing = next((name for name in map(_name, _VARIABLE.finditer(text)) if name not in variables), None)
+    if missing is not None:
+        raise PlaceError(f"${missing} is not set", f"give it a value: --env {missing}=VALUE")
+    return _VARIABLE.sub(lambda match: variables[_name(match)], text)
+
+
+def _name(match: re.Match[str]) -> str:
+    return match[1] or match[2]
+
+
+def place(text: str, variables: Mapping[str, str]) -> str:
+    """An absolute path in the sandbox; a `/` at its end stays, since it says "into this folder".
+
+    Raises:
+        PlaceError: The text names no path.
+    """
+    path = filled(text, {"HOME": HOME, **variables}).strip()
+    if not path or "\0" in path:
+        raise PlaceError("no place in the sandbox is named", "write a path, like /data or ~/.netrc")
+    if path == "~" or path.startswith("~/"):
+        path = HOME + path[1:]
+    elif path.startswith("~"):
+        raise PlaceError(
+            f"{path} is the home of a user that is not there", "everything runs as root: ~/ is /root/"
+        )
+    elif not path.startswith("/"):
+        path = f"{WORK_DIR}/{path}"
+    tidy = "/" + posixpath.normpath(path).lstrip("/")
+    return tidy + "/" if path.endswith("/") and tidy != "/" else tidy
+
+
+def within(path: str, folder: str) -> bool:
+    """Whether a path is a folder or lies below it."""
+    path, folder = path.rstrip("/"), folder.rstrip("/")
+    return path == folder or path.startswith(f"{folder}/")

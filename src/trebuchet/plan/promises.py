@@ -1,0 +1,78 @@
+"""Fields that promise what a single sandbox cannot keep, and those that only other launchers need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trebuchet.job import JobConfig
+    from trebuchet.plan.alternatives import Alternative
+    from trebuchet.plan.findings import Findings
+
+_REFUSED = {
+    "pool": ("a pool of workers is no single job", "launch its jobs one by one"),
+    "config": ("it holds settings of another launcher", "take it out"),
+    "experimental": ("it holds settings of another launcher", "take it out"),
+    "event_callback": (
+        "nothing here calls a command on events",
+        "take it out, or watch with trebuchet status",
+    ),
+    "execution": ("several tasks in a row are no single job", "run them one by one: --task NAME"),
+}
+_NOTED = {
+    "inputs": "it is an estimate for another launcher",
+    "outputs": "it is an estimate for another launcher",
+}
+_REFUSED_RESOURCES = {
+    "max_hourly_cost": ("a budget by the hour cannot be kept", "max_cost limits what the whole job may cost"),
+    "accelerator_args": ("it is for TPUs", "take it out"),
+    "volumes": ("disks of a cloud cannot be attached", "use a Volume: volumes: {/data: NAME}"),
+    "config_overrides": ("it holds settings of another launcher", "take it out"),
+}
+
+
+def promises(job: JobConfig, findings: Findings) -> None:
+    """Account for the fields beside `resources` that have no place of their own."""
+    for name in job.extras:
+        if name in _NOTED:
+            findings.noted(name, "is not used", _NOTED[name])
+        elif name in _REFUSED:
+            why, hint = _REFUSED[name]
+            findings.refused(name, f"{name}: {why}.", hint)
+    if "service" in job.extras:
+        _service(job, findings)
+    # Read into other fields, and accounted for there.
+    findings.translated("resources.infra", "resources.job_recovery", "resources.spot_recovery")
+
+
+def _service(job: JobConfig, findings: Findings) -> None:
+    if job.as_task:
+        findings.noted("service", "is left out", "its run was asked to run once, as a job")
+    else:
+        findings.refused(
+            "service",
+            "service: one sandbox is no service that is kept alive and balanced.",
+            "--as-task runs it as a job",
+        )
+
+
+def resource_promises(wanted: Alternative, findings: Findings) -> None:
+    """Account for the like in one alternative."""
+    for name, (why, hint) in _REFUSED_RESOURCES.items():
+        field = wanted.place(name)
+        findings.translated(field)
+        if wanted.get(name) is not None:
+            findings.refused(field, f"{field}: {why}.", hint)
+    for name in ("job_recovery", "spot_recovery"):
+        if wanted.get(name) is not None:
+            why = "one policy holds for the job; write it beside the alternatives"
+            findings.noted(wanted.place(name), "is not used", why)
+    for name in ("image_id_map",):
+        regions: Any = wanted.get(name)
+        findings.translated(wanted.place(name))
+        if regions:
+            findings.refused(
+                wanted.place(name),
+                f"{wanted.place(name)}: images of a cloud's regions cannot be had.",
+                "docker:REPOSITORY:TAG",
+            )
