@@ -40,9 +40,12 @@ class Engine:
     client: modal.Client
     app: modal.App
     env: Mapping[str, str] = field(default_factory=dict)
+    image: modal.Image = field(default_factory=modal.Image.debian_slim)
 
     def create(self, *argv: str, **options: Any) -> modal.Sandbox:
         """A sandbox of this engine."""
+        # The SDK's own default image is one object a process, and would carry its id from engine to engine.
+        options.setdefault("image", self.image)
         return modal.Sandbox.create(*argv, app=options.pop("app", self.app), client=self.client, **options)
 
     def get(self, sandbox_id: str) -> modal.Sandbox:

@@ -10,7 +10,8 @@ from collections import Counter
 
 from trebuchet.emulator.errors import EmulatorError
 
-DECLARED = re.compile(r"(?:(\d+)x)?([A-Za-z0-9][A-Za-z0-9-]*)")
+DECLARED = re.compile(r"(?:(\d+)x)?([A-Za-z][A-Za-z0-9-]*\d[A-Za-z0-9-]*)")
+"""Every name of a GPU has a letter first and a digit somewhere."""
 KNOWN_NAMES = re.compile(
     r"\b(GB300|GB200|B300|B200|H200|H100|GH200|A100|L40S|L40|L4|A10G|A10|A6000|T4|V100|RTX\s?PRO\s?\d+|RTX\s?\d+\w*)\b"
 )

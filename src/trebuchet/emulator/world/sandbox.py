@@ -105,7 +105,7 @@ class Sandbox:
         self.ask = ask
         self.standing = standing
         self.settled = asyncio.Event()
-        """Set once it was admitted or has ended: there is something to say about its task."""
+        """Set once it was started or has ended: there is something to say about its task."""
         self.ended = asyncio.Event()
         self._tell()
 
@@ -147,8 +147,9 @@ class Sandbox:
 
     @property
     def task_id(self) -> str:
-        """The id of its task: empty while it waits to be admitted, and for good if that never came."""
-        return task_id_of(self.ask.id) if self.standing.admitted or self.is_v2 else ""
+        """The id of its task: empty while it waits to be started, and for good if that never came."""
+        started = self.settled.is_set() and self.standing.admitted
+        return task_id_of(self.ask.id) if started or self.is_v2 else ""
 
     def now(self, **changes: Any) -> None:  # noqa: ANN401 - the fields of Standing, checked by `replace`
         """Write down how it stands now."""
@@ -157,9 +158,8 @@ class Sandbox:
         self._tell()
 
     def _tell(self) -> None:
-        if self.standing.admitted or self.standing.result is not None:
-            self.settled.set()
         if self.standing.result is not None:
+            self.settled.set()
             self.ended.set()
 
 

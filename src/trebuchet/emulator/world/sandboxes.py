@@ -149,9 +149,11 @@ class Sandboxes:
         except (WorldError, ProcessError, OSError) as error:
             self._finish(sandbox, Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=str(error)))
             return
+        sandbox.settled.set()
         self._in_background(self._watch(sandbox))
 
     async def _watch(self, sandbox: Sandbox) -> None:
+        sandbox.settled.set()
         state = await self._host.wait_end(sandbox.process)
         self._finish(sandbox, result_of(state), started_at=state.started_at, ended_at=state.ended_at)
         try:

@@ -1,0 +1,228 @@
+"""The daemon: started by whoever needs it, killed at any moment, and gone when there is nothing to do."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import modal
+import pytest
+from modal.exception import AuthError
+from support.engine import connect, local_engine, wait_until
+
+from trebuchet.emulator import daemon
+from trebuchet.emulator.endpoint import daemon_lives, endpoint_path, read_endpoint, write_endpoint
+from trebuchet.emulator.errors import EmulatorError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.engine import Engine
+
+
+def test_two_that_start_it_at_once_get_the_same_one(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-c",
+        "import sys, pathlib; from trebuchet.emulator import daemon; print(daemon.ensure(pathlib.Path(sys.argv[1])).pid)",
+        str(tmp_path),
+    ]  # fmt: skip
+    try:
+        starting = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        pids = {process.communicate(timeout=60)[0].strip() for process in starting}
+        assert len(pids) == 1
+        endpoint = daemon.running(tmp_path)
+        assert endpoint is not None
+        assert {str(endpoint.pid)} == pids
+    finally:
+        daemon.stop(tmp_path)
+
+
+def test_stopping_it_leaves_nothing_but_its_state(tmp_path: Path) -> None:
+    assert daemon.running(tmp_path) is None
+    assert not daemon.stop(tmp_path)
+    daemon.ensure(tmp_path)
+    assert daemon.stop(tmp_path)
+    assert daemon.running(tmp_path) is None
+    assert not endpoint_path(tmp_path).exists()
+
+
+def test_it_leaves_when_there_is_nothing_to_do(tmp_path: Path) -> None:
+    daemon.ensure(tmp_path, idle_timeout_s=0.5)
+    wait_until(lambda: not daemon_lives(tmp_path))
+
+
+def test_it_stays_while_a_sandbox_lives(tmp_path: Path) -> None:
+    daemon.ensure(tmp_path, idle_timeout_s=0.5)
+    with local_engine(tmp_path) as engine:
+        sandbox = engine.create("sleep", "2")
+        pid = engine.endpoint.pid
+        wait_until(lambda: not any((tmp_path / "alive").iterdir()))
+        assert daemon_lives(tmp_path)
+        assert engine.endpoint.pid == pid
+        assert sandbox.object_id
+        wait_until(lambda: not daemon_lives(tmp_path))
+
+
+def test_it_keeps_its_port_and_token(own_engine: Engine) -> None:
+    before = own_engine.endpoint
+    own_engine.kill()
+    own_engine.start()
+    after = own_engine.endpoint
+    assert (after.url, after.token_id, after.token_secret) == (before.url, before.token_id, before.token_secret)
+    assert after.pid != before.pid
+
+
+def test_it_takes_another_port_where_its_own_is_taken(tmp_path: Path) -> None:
+    first = daemon.ensure(tmp_path)
+    daemon.stop(tmp_path)
+    with socket.create_server(("127.0.0.1", int(first.url.rpartition(":")[2]))):
+        second = daemon.ensure(tmp_path)
+        assert second.url != first.url
+        assert daemon.ensure(tmp_path) == second
+    daemon.stop(tmp_path)
+
+
+def test_what_a_dead_one_left_is_not_believed(tmp_path: Path) -> None:
+    endpoint = daemon.ensure(tmp_path)
+    os.kill(endpoint.pid, signal.SIGKILL)
+    wait_until(lambda: not daemon_lives(tmp_path))
+    assert endpoint_path(tmp_path).exists()
+    assert daemon.running(tmp_path) is None
+    assert daemon.ensure(tmp_path).pid != endpoint.pid
+    daemon.stop(tmp_path)
+
+
+def test_one_with_older_code_is_replaced(tmp_path: Path) -> None:
+    first = daemon.ensure(tmp_path)
+    told = read_endpoint(tmp_path)
+    assert told is not None
+    write_endpoint(tmp_path, daemon.Endpoint(**{**vars(told), "code": "older", "code_time_ns": 1}))
+    second = daemon.ensure(tmp_path)
+    assert second.pid != first.pid
+    assert daemon.ensure(tmp_path) == second
+    daemon.stop(tmp_path)
+
+
+def test_one_told_of_other_gpus_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = daemon.ensure(tmp_path)
+    monkeypatch.setenv("TREBUCHET_LOCAL_GPUS", "8xH100")
+    second = daemon.ensure(tmp_path)
+    assert second.pid != first.pid
+    monkeypatch.delenv("TREBUCHET_LOCAL_GPUS")
+    assert daemon.ensure(tmp_path) == second
+    daemon.stop(tmp_path)
+
+
+def test_a_failed_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TREBUCHET_LOCAL_GPUS", "eight")
+    with pytest.raises(EmulatorError, match="TREBUCHET_LOCAL_GPUS cannot be read") as caught:
+        daemon.ensure(tmp_path)
+    assert str(daemon.log_path(tmp_path)) in caught.value.hint
+
+
+def test_its_files_are_the_users_alone(engine: Engine) -> None:
+    assert stat.S_IMODE(engine.state.stat().st_mode) == 0o700
+    for name in ("token.json", "endpoint.json", "daemon.log"):
+        assert stat.S_IMODE((engine.state / name).stat().st_mode) == 0o600
+    assert engine.endpoint.token_secret not in repr(engine.endpoint)
+
+
+def test_it_answers_only_those_who_present_its_token(engine: Engine) -> None:
+    real = engine.endpoint
+    for token_id, token_secret in (("ak-wrong", real.token_secret), (real.token_id, "as-wrong"), ("ak-x", "as-x")):
+        other = daemon.Endpoint(url=real.url, token_id=token_id, token_secret=token_secret, pid=real.pid)
+        with pytest.raises(AuthError), connect(other) as client:
+            modal.App.lookup("tests", client=client)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/_trebuchet/calls", "/_trebuchet/health", "/blob/guess", "/block/a.b", "/file/W10.AAAA", "/", "/../token.json"],
+)
+def test_its_pages_open_to_nobody_else(engine: Engine, path: str) -> None:
+    connection = http.client.HTTPConnection(engine.endpoint.url.removeprefix("http://"), timeout=10)
+    for method in ("GET", "PUT", "DELETE"):
+        connection.request(method, path, headers={"Authorization": "Bearer as-wrong"})
+        response = connection.getresponse()
+        assert response.status in {401, 404, 405}
+        response.read()
+    connection.close()
+
+
+def test_it_listens_on_loopback_alone(engine: Engine) -> None:
+    assert engine.endpoint.url.startswith("http://127.0.0.1:")
+    port = int(engine.endpoint.url.rpartition(":")[2])
+    for address in _own_addresses():
+        with pytest.raises(OSError), socket.create_connection((address, port), timeout=2):
+            pass
+
+
+def _own_addresses() -> set[str]:
+    found = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    return {address for address in found if not address.startswith("127.")}
+
+
+def test_its_death_costs_running_sandboxes_nothing(own_engine: Engine) -> None:
+    script = "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.3; done; exit 5"
+    running = [own_engine.create("sh", "-c", script, tags={"n": str(number)}) for number in range(5)]
+    own_engine.kill()
+    own_engine.start()
+    for number, sandbox in enumerate(running):
+        again = own_engine.get(sandbox.object_id)
+        assert again.get_tags() == {"n": str(number)}
+        assert again.stdout.read() == "1\n2\n3\n4\n5\n6\n7\n8\n"
+        again.wait()
+        assert again.returncode == 5
+        since = datetime.now(UTC) - timedelta(minutes=5)
+        assert "".join(entry.message for entry in again.logs.fetch(since=since)) == "1\n2\n3\n4\n5\n6\n7\n8\n"
+
+
+def test_what_ends_while_there_is_no_daemon_is_known_to_the_next(own_engine: Engine) -> None:
+    ends = own_engine.create("sh", "-c", "sleep 0.5; echo late; exit 9")
+    times_out = own_engine.create("sleep", "60", timeout=1)
+    terminated = own_engine.create("sleep", "60")
+    terminated.terminate()
+    own_engine.kill()
+    wait_until(lambda: _ended_in_trace(own_engine, ends.object_id) and _ended_in_trace(own_engine, times_out.object_id))
+    own_engine.start()
+    codes = []
+    for sandbox in (ends, times_out, terminated):
+        again = own_engine.get(sandbox.object_id)
+        wait_until(lambda again=again: again.poll() is not None)
+        codes.append(again.returncode)
+    assert codes == [9, 124, 137]
+    assert own_engine.get(ends.object_id).stdout.read() == "late\n"
+    assert own_engine.listed() == []
+
+
+def _ended_in_trace(engine: Engine, sandbox_id: str) -> bool:
+    from trebuchet.emulator.process.host import ProcessHost
+
+    state = ProcessHost(engine.state).state(engine.state / "sandboxes" / sandbox_id / "process")
+    return state.phase == "ended"
+
+
+def test_a_reader_goes_on_after_its_death(own_engine: Engine) -> None:
+    sandbox = own_engine.create("sh", "-c", "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done")
+    lines: list[str] = []
+    reading = threading.Thread(target=lambda: lines.extend(sandbox.stdout), daemon=True)
+    reading.start()
+    wait_until(lambda: lines)
+    own_engine.kill()
+    own_engine.start()
+    reading.join(20)
+    assert lines == [f"{number}\n" for number in range(1, 7)]
+
+
+def test_importing_the_starter_is_light() -> None:
+    script = "import sys, trebuchet.emulator.daemon; print([m for m in ('grpclib', 'aiohttp', 'asyncio', 'modal', 'google') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
