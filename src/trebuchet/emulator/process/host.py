@@ -21,7 +21,7 @@ from trebuchet.emulator.process.forks import ForkServer
 from trebuchet.emulator.process.isolation import Isolation, find_isolation
 from trebuchet.emulator.process.lines import Changes, Switchboard
 from trebuchet.emulator.process.log import LogRecord, read_records
-from trebuchet.emulator.process.orders import Machine, learn_machine, make_order, place_inside
+from trebuchet.emulator.process.orders import Machine, learn_machine, make_order, place_inside, prepare_folder
 from trebuchet.emulator.process.removal import remove_file_system
 from trebuchet.emulator.process.standard_input import open_input, write_all
 from trebuchet.emulator.process.state import read_state, sandbox_of, take_lock
@@ -106,6 +106,8 @@ class ProcessHost:
         ours, theirs = socket.socketpair()
         try:
             os.mkfifo(folder / framing.STDIN, 0o600)
+            if machine.seeds is not None:
+                await asyncio.to_thread(prepare_folder, machine, spec, folder)
             order = make_order(machine, spec, folder, self._log_limit)
             await self._forks.send(order, (lock, theirs.fileno()))
         except BaseException:

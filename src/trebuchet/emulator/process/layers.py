@@ -11,10 +11,11 @@ from pathlib import Path
 
 from trebuchet.emulator.process.cover import make_cover
 from trebuchet.emulator.process.errors import CannotStartError
-from trebuchet.emulator.process.python_layer import make_python
+from trebuchet.emulator.process.python_layer import make_python, make_seeds
 
 COVER = "cover"
 PYTHON = "python"
+SEEDS = "seeds"
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -26,7 +27,7 @@ async def ensure_layer(state: Path, kind: str, key: str) -> Path:
 
     Args:
         state: The engine's state directory.
-        kind: COVER or PYTHON.
+        kind: COVER, PYTHON or SEEDS.
         key: What tells this layer from others of its kind.
 
     Raises:
@@ -61,10 +62,13 @@ def make_layer(kind: str, layer: Path, state: Path) -> None:
     making = Path(tempfile.mkdtemp(prefix=f"{kind}-making-", dir=layer.parent))
     try:
         making.chmod(0o755)
-        if kind == PYTHON:
-            make_python(making)
-        else:
-            make_cover(making, state=state)
+        match kind:
+            case "python":
+                make_python(making)
+            case "seeds":
+                make_seeds(making)
+            case _:
+                make_cover(making, state=state)
         if not layer.exists():
             making.rename(layer)
     except FileExistsError:

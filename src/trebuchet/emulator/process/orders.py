@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trebuchet.emulator.process.cover import cover_key
+from trebuchet.emulator.process.errors import CannotStartError
 from trebuchet.emulator.process.gpus import gpu_nodes, gpu_variables
-from trebuchet.emulator.process.layers import COVER, PYTHON, ensure_layer
+from trebuchet.emulator.process.layers import COVER, PYTHON, SEEDS, ensure_layer
 from trebuchet.emulator.process.layout import (
     CAPABILITIES,
     SYSTEM_FOLDERS,
@@ -20,6 +21,7 @@ from trebuchet.emulator.process.layout import (
     with_layers,
 )
 from trebuchet.emulator.process.network import files_of_variables, home_files, network_variables
+from trebuchet.emulator.process.plain import environment_in, furnish, place_in
 from trebuchet.emulator.process.python_layer import python_key, shared_library_folder
 from trebuchet.emulator.process.spec import Bind
 from trebuchet.emulator.process.supervise import framing
@@ -56,6 +58,7 @@ class Machine:
         tree: The host's folders under the shared layers; empty in `plain`.
         binds: What of the host shows in every sandbox.
         variables: The host's network settings.
+        seeds: What a new Python starts with; only in `plain`.
     """
 
     state: Path
@@ -63,6 +66,21 @@ class Machine:
     tree: Tree
     binds: tuple[Bind, ...]
     variables: dict[str, str]
+    seeds: Path | None = None
+
+
+def prepare_folder(machine: Machine, spec: ProcessSpec, folder: Path) -> None:
+    """Do what takes longer than a moment and has to be done before the process starts.
+
+    Raises:
+        CannotStartError: A file to be shown in the sandbox is missing, or the disk is full.
+    """
+    if machine.seeds is None:
+        return
+    try:
+        furnish(folder, spec.binds, machine.seeds)
+    except OSError as error:
+        raise CannotStartError(f"The sandbox cannot be furnished: {error}.") from error
 
 
 async def learn_machine(state: Path, isolation: Isolation) -> Machine:
@@ -73,7 +91,8 @@ async def learn_machine(state: Path, isolation: Isolation) -> Machine:
     """
     variables = network_variables(os.environ)
     if isolation.mode == "plain":
-        return Machine(state, isolation, Tree(), (), variables)
+        seeds = await ensure_layer(state, SEEDS, python_key())
+        return Machine(state, isolation, Tree(), (), variables, seeds)
     cover = await ensure_layer(state, COVER, cover_key(own_users=isolation.own_users))
     python = await ensure_layer(state, PYTHON, python_key())
     tree = host_tree(state, (cover, python))
@@ -127,16 +146,18 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
 
 
 def _plain(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
-    """No container: its home and its work folder are all that is its own."""
+    """No container: its folder is all that is its own."""
     home = folder / framing.ROOT / "root"
-    workdir = _plain_place(folder, spec.workdir or HOME)
+    workdir = place_in(folder, spec.workdir or HOME)
+    environment = environment_in(folder)
     defaults = {
         "HOME": str(home),
         "TMPDIR": str(folder / framing.ROOT / "tmp"),
         "LANG": os.environ.get("LANG", "C.UTF-8"),
-        "PATH": os.pathsep.join([str(home / ".local/bin"), os.environ.get("PATH", os.defpath)]),
+        "VIRTUAL_ENV": str(environment),
+        "PATH": os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", os.defpath)]),
     }
-    folders = {framing.ROOT: 0o755, f"{framing.ROOT}/root": 0o700, f"{framing.ROOT}/tmp": 0o700}  # noqa: S108 - it lies in a folder of our own
+    folders: dict[str, int] = {}
     for place in reversed([workdir, *workdir.parents]):
         if place.is_relative_to(folder) and place != folder:
             folders.setdefault(str(place.relative_to(folder)), 0o755)
@@ -151,11 +172,7 @@ def _plain(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
 
 def place_inside(machine: Machine, folder: Path, path: str) -> str:
     """Where a path of the sandbox's is found by a process in it."""
-    return path if machine.isolation.mode == "bubblewrap" else str(_plain_place(folder, path))
-
-
-def _plain_place(folder: Path, path: str) -> Path:
-    return folder / framing.ROOT / path.lstrip("/")
+    return path if machine.isolation.mode == "bubblewrap" else str(place_in(folder, path))
 
 
 def _host_binds(state: Path, variables: dict[str, str]) -> Iterator[Bind]:

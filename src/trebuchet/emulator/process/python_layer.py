@@ -20,7 +20,7 @@ import zipfile
 from pathlib import Path
 
 _OPAQUE = "user.overlay.opaque"
-_LAYOUT = "3"
+_LAYOUT = "4"
 """Raised whenever this file makes something else of the same interpreter."""
 _NOT_COPIED = (
     "test",
@@ -42,7 +42,7 @@ _WHEEL_FOLDERS = (Path(ensurepip.__file__).parent / "_bundled", Path("/usr/share
 def python_key() -> str:
     """Changes with the interpreter, its uv, and what is made of them."""
     parts = [_LAYOUT, sys.version, _base_executable()]
-    parts += [str(Path(path).stat().st_mtime_ns) for path in (_base_executable(), *_uv_programs())]
+    parts += [str(Path(path).stat().st_mtime_ns) for path in (_base_executable(), *uv_programs())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -63,9 +63,21 @@ def make_python(target: Path) -> None:
         (local / "local").symlink_to(".")
     packages = library / ("dist-packages" if _is_debians() else "site-packages")
     packages.mkdir()
-    _place_pip(packages, local / "bin")
+    _unpack_seeds(packages)
     compileall.compile_dir(packages, quiet=2, stripdir=str(target), prependdir="/", workers=0)
-    os.setxattr(library, _OPAQUE, b"y")
+    _place_pip(packages, local / "bin")
+    os.setxattr(library, _OPAQUE, b"y")  # the host's packages of the same version do not shine through
+
+
+def make_seeds(packages: Path) -> None:
+    """Fill a new folder with what every Python starts with: pip and its like."""
+    _unpack_seeds(packages)
+    compileall.compile_dir(packages, quiet=2, workers=0)
+
+
+def python_program() -> Path:
+    """The interpreter that the engine runs on, outside of any virtual environment."""
+    return Path(_base_executable())
 
 
 def shared_library_folder() -> Path | None:
@@ -114,11 +126,12 @@ def _place_programs(folder: Path) -> None:
     python.chmod(0o755)
     for name in ("python3", "python"):
         (folder / name).symlink_to(_versioned())
-    for program in _uv_programs():
+    for program in uv_programs():
         _link_or_copy(program, folder / program.name)
 
 
-def _uv_programs() -> list[Path]:
+def uv_programs() -> list[Path]:
+    """uv and uvx, where the engine has them."""
     found = shutil.which("uv")
     if importlib.util.find_spec("uv") is not None:
         import uv  # noqa: PLC0415 - an installation without it has the one on PATH
@@ -148,17 +161,6 @@ def _link_shared_libraries(folder: Path) -> None:
 
 
 def _place_pip(packages: Path, scripts: Path) -> None:
-    wheels = [
-        wheel
-        for folder in _WHEEL_FOLDERS
-        for name in _SEEDS
-        for wheel in sorted(folder.glob(f"{name}-*.whl"))
-    ]
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(packages)
-    if not (packages / "pip").exists():
-        _borrow_pip(packages)
     text = (
         _SCRIPT.format(python=f"/usr/local/bin/{_versioned()}") if (packages / "pip").exists() else _PIP_BY_UV
     )
@@ -166,6 +168,17 @@ def _place_pip(packages: Path, scripts: Path) -> None:
         script = scripts / name
         script.write_text(text)
         script.chmod(0o755)
+
+
+def _unpack_seeds(packages: Path) -> None:
+    for folder in _WHEEL_FOLDERS:
+        wheels = [max(folder.glob(f"{name}-*.whl"), default=None) for name in _SEEDS]
+        if wheels[0] is not None:
+            for wheel in filter(None, wheels):
+                with zipfile.ZipFile(wheel) as archive:
+                    archive.extractall(packages)
+            return
+    _borrow_pip(packages)
 
 
 def _borrow_pip(packages: Path) -> None:
