@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,6 +13,7 @@ import click
 
 from trebuchet.cli.console import accept_any_text, show, tell_note
 from trebuchet.cli.failures import exit_code_of, report
+from trebuchet.cli.leaving import Detached, for_a_reader
 from trebuchet.cli.session import Session
 from trebuchet.cli.verb import session_options
 from trebuchet.version import __version__
@@ -114,10 +116,12 @@ def run_command_line(arguments: Sequence[str] | None = None) -> NoReturn:
     session = Session()
     try:
         code = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=session)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = _leave_quietly()
-    except BaseException as error:  # noqa: BLE001 - the last line of defence: each becomes words and an exit code
+        with for_a_reader():
+            sys.stdout.flush()
+    except (Detached, KeyboardInterrupt, click.Abort) as leaving:
+        report(leaving, debug=session.debug)
+        _leave_at_once(exit_code_of(leaving))
+    except BaseException as error:  # noqa: BLE001 - each becomes words and an exit code
         report(error, debug=session.debug)
         code = exit_code_of(error)
     sys.exit(code if isinstance(code, int) else 0)
@@ -129,7 +133,9 @@ def _tell_warning(message: Warning | str, category: type[Warning], *_: object, *
         tell_note(str(message))
 
 
-def _leave_quietly() -> int:
-    """Whoever read our output has gone; keep the interpreter from complaining about it as it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141  # What a shell shows for a program ended by SIGPIPE.
+def _leave_at_once(code: int) -> NoReturn:
+    """End without the interpreter's farewell, in which a call still under way would print tracebacks."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # Whoever read it may be gone.
+            stream.flush()
+    os._exit(code)

@@ -8,9 +8,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from trebuchet.cli.failures import HUNG_UP, TERMINATED, Detached
+from trebuchet.cli.background import in_background
+from trebuchet.cli.leaving import HUNG_UP, INTERRUPTED, TERMINATED, Detached, for_a_reader
 from trebuchet.errors import ControlPlaneError, LaunchError
-from trebuchet.status import JobState, Reason
+from trebuchet.status import JobState, LogEntry, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from trebuchet.cli.progress import Progress
     from trebuchet.launcher import Launcher
-    from trebuchet.status import JobStatus, LogEntry
+    from trebuchet.status import JobStatus
 
 TIMED_OUT = 124
 CANCELLED = 137
@@ -28,7 +29,10 @@ _LONGEST_PAUSE_S = 1.0
 
 
 class Leave:
-    """Whether somebody asked this process to go, and whether it may.
+    """Whether somebody asked this process to go, and what that means at present.
+
+    Until the job is launched Ctrl-C aborts at once; SIGTERM and SIGHUP, which are to leave the job
+    alone, wait until there is one. From then on all of them end the watching at once.
 
     Attributes:
         asked: The exit code that the request calls for; None before one.
@@ -36,30 +40,31 @@ class Leave:
 
     def __init__(self) -> None:
         self.asked: int | None = None
-        self._at_once = False
+        self._launched = False
 
-    def now_if_asked(self) -> None:
-        """Go, if somebody asked; for places where nothing is left half done."""
+    def launched(self) -> None:
+        """From now on a request detaches; so does one that came before and was lost on the way."""
+        self._launched = True
         if self.asked is not None:
             raise Detached(self.asked)
 
-    def at_once_from_here(self) -> None:
-        """From now on a request ends whatever goes on."""
-        self._at_once = True
-        self.now_if_asked()
-
     def ask(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal."""
-        self.asked = HUNG_UP if number == signal.SIGHUP else TERMINATED
-        if self._at_once:
+        self.asked = _EXIT_CODES[signal.Signals(number)]
+        if self._launched:
             raise Detached(self.asked)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+
+
+_EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: HUNG_UP}
 
 
 @contextmanager
 def leaving_on_signals() -> Generator[Leave]:
-    """Let SIGTERM and SIGHUP detach rather than kill; one that is ignored (nohup) stays ignored."""
+    """Let signals detach rather than kill; one that is ignored (nohup) stays ignored."""
     leave = Leave()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in _EXIT_CODES}
     taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in taken:
         signal.signal(number, leave.ask)
@@ -77,37 +82,39 @@ def watch(launcher: Launcher, launched: JobStatus, progress: Progress) -> JobSta
         ClusterUnreachableError: The connection broke and stayed away; the job goes on, unseen.
     """
     status = launched
+    with progress:
+        for seen in in_background(observe(launcher, launched)):
+            if isinstance(seen, LogEntry):
+                progress.stop()
+                write(seen)
+            else:
+                status = seen
+                if status.state is JobState.PENDING:
+                    progress.waiting(status)
+    return status
+
+
+def observe(launcher: Launcher, status: JobStatus) -> Iterator[JobStatus | LogEntry]:
+    """What a job does until its end: its status while it waits, then its output, then its last status."""
     while True:
-        with progress:
-            status = _once_begun(launcher, status, progress)
+        for pause in _pauses():
+            yield status
+            if status.state is not JobState.PENDING:
+                break
+            time.sleep(pause)
+            status = launcher.find(status.key)
         if status.reason is Reason.LAUNCH_FAILED:
-            return status  # There never was anything that could have printed.
-        for entry in launcher.logs(status.key, follow=True):
-            write(entry)
-        seen, status = status.attempt, _after_the_log(launcher, status)
-        if status.done and status.attempt == seen:
-            return status
-
-
-def _once_begun(launcher: Launcher, status: JobStatus, progress: Progress) -> JobStatus:
-    for pause in _pauses():
-        if status.state is not JobState.PENDING:
-            break
-        progress.waiting(status)
-        time.sleep(pause)
-        status = launcher.find(status.key)
-    return status
-
-
-def _after_the_log(launcher: Launcher, status: JobStatus) -> JobStatus:
-    """Wait for what the log's end announces: the job's end, or its next attempt."""
-    attempt = status.attempt
-    for pause in _pauses():
-        status = launcher.find(status.key)
-        if status.done or status.attempt != attempt:
-            break
-        time.sleep(pause)
-    return status
+            return  # There never was anything that could have printed.
+        attempt = status.attempt
+        yield from launcher.logs(status.key, follow=True)
+        for pause in _pauses():  # The log's end announces the job's end, or its next attempt.
+            status = launcher.find(status.key)
+            if status.done or status.attempt != attempt:
+                break
+            time.sleep(pause)
+        if status.done and status.attempt == attempt:
+            yield status
+            return
 
 
 def _pauses() -> Iterator[float]:
@@ -120,8 +127,9 @@ def _pauses() -> Iterator[float]:
 def write(entry: LogEntry) -> None:
     """Pass a piece of output on as it is: the job's stdout to stdout, all else to stderr."""
     sink = sys.stdout if entry.source == "stdout" else sys.stderr
-    sink.write(entry.message)
-    sink.flush()
+    with for_a_reader():
+        sink.write(entry.message)
+        sink.flush()
 
 
 def exit_code_for(status: JobStatus) -> int:

@@ -7,10 +7,13 @@ import sys
 
 import click
 
+from trebuchet.cli.leaving import for_a_reader
+
 
 def show(text: str) -> None:
     """Write a line of data to stdout."""
-    click.echo(text, color=_colour())
+    with for_a_reader():
+        click.echo(text, color=_colour())
 
 
 def tell(text: str) -> None:

@@ -8,30 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from trebuchet.cli.console import tell
+from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.errors import JobFileError, PlanError, TrebuchetError, UsageError
 
 if TYPE_CHECKING:
     from trebuchet.errors import Problem
-
-INTERRUPTED = 130
-"""Ctrl-C: 128 and SIGINT's number, as shells do."""
-
-TERMINATED = 143
-HUNG_UP = 129
-
-
-class Detached(BaseException):
-    """The user, or the system, wants this process gone, and the job to go on.
-
-    Not an `Exception`: nothing on the way may take it for a failure of what it was doing.
-
-    Attributes:
-        exit_code: 128 and the signal's number.
-    """
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
-        self.exit_code = exit_code
 
 
 def exit_code_of(error: BaseException) -> int:

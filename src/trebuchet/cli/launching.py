@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from trebuchet.cli.attached import exit_code_for, leaving_on_signals, watch
 from trebuchet.cli.console import printable, tell, tell_note
-from trebuchet.cli.failures import INTERRUPTED, Detached
+from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.cli.progress import progress_for
 from trebuchet.cli.render import metadata_of, print_json, print_statuses, status_record, summary
-from trebuchet.errors import ClusterUnreachableError
+from trebuchet.errors import ControlPlaneError
 
 if TYPE_CHECKING:
     from trebuchet.cli.progress import Progress
@@ -58,16 +58,20 @@ class Request:
         return status
 
 
-def launch_and_return(request: Request, form: Form | None) -> None:
-    """Launch, and print what was launched."""
-    with progress_for(request.title) as progress:
-        status = request.launch(progress)
+def launch_and_return(request: Request, form: Form | None) -> int:
+    """Launch, and print what was launched; the exit code."""
+    try:
+        with progress_for(request.title) as progress:
+            status = request.launch(progress)
+    except KeyboardInterrupt:
+        return _aborted(request)
     if form == "json":
         print_json(status_record(status))
-        return
-    print_statuses([status], form, now=datetime.now(UTC))
+    else:
+        print_statuses([status], form, now=datetime.now(UTC))
     if form is None:
         _tell_how_to_come_back(status)
+    return 0
 
 
 def launch_and_stay(request: Request) -> int:
@@ -79,35 +83,22 @@ def launch_and_stay(request: Request) -> int:
             with progress:
                 launched = request.launch(progress)
             tell(f"launched {request.title} as {launched.key} ({launched.id})")
-            leave.at_once_from_here()
+            leave.launched()
             ended = watch(request.launcher, launched, progress)
-    except KeyboardInterrupt:
-        return _interrupted(request, launched)
-    except (Detached, BrokenPipeError) as going:
+    except (Detached, KeyboardInterrupt, ControlPlaneError) as going:
+        if launched is None and isinstance(going, KeyboardInterrupt):
+            return _aborted(request)
         if launched is not None:
-            _tell_it_goes_on(launched)
-        if isinstance(going, BrokenPipeError):
-            raise
-        return going.exit_code
-    except ClusterUnreachableError:
-        if launched is not None:
-            _tell_it_goes_on(launched)
+            tell(f"detached: {request.title} goes on")
+            _tell_how_to_come_back(launched)
         raise
     _tell_the_end(ended)
     return exit_code_for(ended)
 
 
-def _interrupted(request: Request, launched: JobStatus | None) -> int:
-    if launched is None:
-        tell(f"aborted: {request.title} was not launched, and nothing is left behind")
-    else:
-        _tell_it_goes_on(launched)
+def _aborted(request: Request) -> int:
+    tell(f"aborted: {request.title} was not launched, and nothing is left behind")
     return INTERRUPTED
-
-
-def _tell_it_goes_on(status: JobStatus) -> None:
-    tell(f"detached: {printable(status.name)} goes on")
-    _tell_how_to_come_back(status)
 
 
 def _tell_how_to_come_back(status: JobStatus) -> None:

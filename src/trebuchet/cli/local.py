@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trebuchet.cli.console import show, tell
+from trebuchet.cli.leaving import for_a_reader
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import Verb, pass_session, session_options
 
@@ -62,7 +63,7 @@ def logs(session: Session) -> None:
     if not path.exists():
         tell(f"There is no log yet: {path}")
         return
-    with path.open(encoding="utf-8", errors="replace") as log:
+    with path.open(encoding="utf-8", errors="replace") as log, for_a_reader():
         shutil.copyfileobj(log, sys.stdout)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trebuchet.cli.attached import write
+from trebuchet.cli.background import in_background
 from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import show
 from trebuchet.cli.jobfile import length_of_time
@@ -73,7 +74,7 @@ def logs(
     entries = session.launcher.logs(what, follow=follow, since=since, source=source, attempt=attempt)
     if tail is not None:
         entries = last_lines(entries, tail)
-    for entry in entries:
+    for entry in in_background(entries):
         if as_json:
             show(json.dumps(_record(entry), ensure_ascii=False))
         else:

@@ -35,6 +35,10 @@ class Progress(Protocol):
         """The job waits still; called about once a second."""
         ...
 
+    def stop(self) -> None:
+        """Make room for the job's own output."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -72,13 +76,16 @@ class PlainProgress:
         self._said, self._last_told = words, now
         tell(f"{self._title}: {words} ({duration(now - self._began)})")
 
+    def stop(self) -> None:
+        """Nothing moves, so nothing is to be taken away."""
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing moves, so nothing is to be taken away."""
+        self.stop()
 
 
 class MovingProgress:
@@ -90,7 +97,7 @@ class MovingProgress:
         self._line: Status | None = None
 
     def build_output(self, text: str) -> None:
-        self._stop()
+        self.stop()
         _pass_on(text)
 
     def waiting(self, status: JobStatus) -> None:
@@ -103,7 +110,7 @@ class MovingProgress:
             self._line.start()
         self._line.update(_escaped(words))
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         if self._line is not None:
             self._line.stop()
             self._line = None
@@ -114,7 +121,7 @@ class MovingProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self.stop()
 
 
 def _moving_line(words: str) -> Status:

@@ -102,6 +102,6 @@ def _launch(
 ) -> None:  # fmt: skip
     request = Request(launcher=session.launcher, job=job, cluster=cluster, key=key, wait_for_gpu=wait_for_gpu)
     if detach:
-        launch_and_return(request, form)
+        ctx.exit(launch_and_return(request, form))
     else:
         ctx.exit(launch_and_stay(request))
