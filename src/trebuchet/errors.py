@@ -26,6 +26,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+_LONGEST_SHOWN = 60
+
 
 class TrebuchetError(Exception):
     """The root of the tree.
@@ -70,6 +72,12 @@ class Problem:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
         text = f"{place}: {self.message}" if place else self.message
         return f"{text} ({self.hint})" if self.hint else text
+
+
+def shown(value: object) -> str:
+    """A value as messages quote it, cut short; never for one that may be secret."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 class _ProblemsError(TrebuchetError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from trebuchet.files.problems import shown
+from trebuchet.errors import shown
 
 if TYPE_CHECKING:
     from trebuchet.files.problems import Problems

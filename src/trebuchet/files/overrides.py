@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import JobFileError, UsageError
-from trebuchet.files.problems import Problems, shown
+from trebuchet.errors import JobFileError, UsageError, shown
+from trebuchet.files.problems import Problems
 from trebuchet.files.tree import Entry, documents
 
 if TYPE_CHECKING:

@@ -50,9 +50,3 @@ class Problems:
 
     def error(self) -> JobFileError:
         return JobFileError(sorted(self.found, key=lambda problem: (problem.line or 0, problem.column or 0)))
-
-
-def shown(value: object) -> str:
-    """A value as messages show it, cut short."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trebuchet.files.problems import shown
+from trebuchet.errors import shown
 
 if TYPE_CHECKING:
     from trebuchet.files.problems import Problems
@@ -16,6 +17,7 @@ MERGE = object()
 
 _YAML = "tag:yaml.org,2002:"
 _LOOKS = {"bool": "a truth value", "int": "a number", "float": "a number", "timestamp": "a date"}
+_LONGEST_NUMBER = 100
 _TEXT = frozenset({f"{_YAML}str", f"{_YAML}value", "!"})
 
 
@@ -41,9 +43,9 @@ def _typed(loader: Any, tag: str, event: Any, problems: Problems) -> Any:
     if kind not in _LOOKS:
         problems.add(f"The tag {shown(tag)} has no meaning here.", "take it out", *place)
         return None
-    try:
-        return getattr(loader, f"construct_yaml_{kind}")(node)
-    except (ValueError, KeyError, AttributeError, OverflowError):
-        # The value itself may be a secret.
-        problems.add(f"This looks like {_LOOKS[kind]}, and is none.", "put it in quotes", *place)
+    if len(event.value) <= _LONGEST_NUMBER:
+        with contextlib.suppress(ValueError, KeyError, AttributeError, OverflowError):
+            return getattr(loader, f"construct_yaml_{kind}")(node)
+    # The value itself may be a secret, and is not shown.
+    problems.add(f"This looks like {_LOOKS[kind]}, and is none.", "put it in quotes", *place)
     return None

@@ -8,11 +8,12 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from trebuchet.files.problems import Problems, shown
+from trebuchet.errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trebuchet.files.problems import Problems
     from trebuchet.files.tree import Entry
 
 Schema = dict[str, Any]

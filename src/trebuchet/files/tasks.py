@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trebuchet.files.problems import shown
+from trebuchet.errors import shown
 
 if TYPE_CHECKING:
     from trebuchet.files.problems import Problems

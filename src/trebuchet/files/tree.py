@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trebuchet.files.problems import shown
+from trebuchet.errors import shown
 from trebuchet.files.scalars import MERGE, scalar
 from trebuchet.files.syntax import add_syntax_fault
 

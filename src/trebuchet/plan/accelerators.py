@@ -65,7 +65,7 @@ def gpus(wanted: Alternative, cloud: str, machine: Machine | None, findings: Fin
         if found:
             findings.noted(wish.field, f"{wish.name}:{wish.count:g} is left out", answer.why)
         else:
-            findings.refused(wish.field, f"{wish.field}: {answer.why}.", answer.hint)
+            findings.refused(wish.field, f"{answer.why}", answer.hint)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.errors import PlanError, Problem
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trebuchet.job import JobConfig
-    from trebuchet.plan.findings import Findings
-    from trebuchet.plan.model import Treatment
+    from trebuchet.plan.findings import Findings, Refusal
+    from trebuchet.plan.model import Note, Treatment
 
-_NOT_INPUT = frozenset({"dialect", "source", "positions", "extras"})
+_NOT_INPUT = frozenset({"dialect", "source", "positions", "extras", "written_for", "as_task"})
+_BY_GRAVITY: tuple[Treatment, ...] = ("translated", "noted", "refused")
 
 
 class UnaccountedError(AssertionError):
@@ -22,8 +23,18 @@ class UnaccountedError(AssertionError):
 
 
 def leaves(job: JobConfig) -> set[str]:
-    """The dotted keys of all that was asked for, with or without a file behind it."""
-    return {*job.positions, *_flat("", job), *_flat("", job.extras)}
+    """The dotted keys of all that was asked for: those of the file, and what was added to it in Python."""
+    added = {*_flat("", job), *_flat("", job.extras)} - job.positions.keys()
+    return {
+        *job.positions,
+        *(leaf for leaf in added if not any(above in job.positions for above in _above(leaf))),
+    }
+
+
+def _above(key: str) -> Iterator[str]:
+    while "." in key:
+        key = key.rpartition(".")[0]
+        yield key
 
 
 def _flat(prefix: str, value: Any) -> Iterator[str]:
@@ -50,44 +61,57 @@ def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
 
-def close_account(job: JobConfig, findings: Findings) -> dict[str, Treatment]:
+def close_account(job: JobConfig, findings: Findings) -> tuple[dict[str, Treatment], tuple[Note, ...]]:
     """Hold what was found against the input.
 
     Returns:
-        What became of each leaf, under the name it has in the file.
+        What became of each leaf, and the notes, both under the names that the file has for them.
 
     Raises:
         PlanError: Something is refused; with every refusal and its place.
         UnaccountedError: Nothing was said about a leaf.
     """
+    written = _Written(job)
     if findings.refusals:
-        raise PlanError(
-            [_problem(job, refusal.field, refusal.message, refusal.hint) for refusal in findings.refusals]
-        )
+        raise PlanError([written.problem(refusal) for refusal in findings.refusals])
     account: dict[str, Treatment] = {}
     for leaf in sorted(leaves(job)):
         treatment = _nearest(leaf, findings.settled)
         if treatment is None:
             raise UnaccountedError(f"the plan says nothing about {leaf}")
-        position = job.positions.get(leaf)
-        account[position.key if position else leaf] = treatment
-    return account
+        key = written.key(leaf)
+        if key not in account or _BY_GRAVITY.index(treatment) > _BY_GRAVITY.index(account[key]):
+            account[key] = treatment
+    return account, tuple(replace(note, field=written.key(note.field)) for note in findings.notes)
 
 
 def _nearest(leaf: str, settled: Mapping[str, Treatment]) -> Treatment | None:
     """What was said about a leaf, or else about the closest thing above it."""
-    name = leaf
-    while name not in settled:
-        name, dot, _ = name.rpartition(".")
-        if not dot:
-            return None
-    return settled[name]
+    return next((settled[name] for name in (leaf, *_above(leaf)) if name in settled), None)
 
 
-def _problem(job: JobConfig, field: str, message: str, hint: str | None) -> Problem:
-    position = job.positions.get(field) or next(
-        (job.positions[leaf] for leaf in job.positions if leaf.startswith(f"{field}.")), None
-    )
-    if position is None or position.line is None:
-        return Problem(message, hint)
-    return Problem(message, hint, str(job.source), position.line, position.column)
+class _Written:
+    """Fields as the job's file writes them."""
+
+    def __init__(self, job: JobConfig) -> None:
+        self._file = str(job.source)
+        self._positions = {**job.positions}
+        for name, position in job.positions.items():
+            # What is said about a whole stands where its first part does.
+            for above in _above(name):
+                suffix = name[len(above) :]
+                key = position.key.removesuffix(suffix)
+                self._positions.setdefault(
+                    above, replace(position, key=key if key != position.key else above)
+                )
+
+    def key(self, field: str) -> str:
+        position = self._positions.get(field)
+        return position.key if position else field
+
+    def problem(self, refusal: Refusal) -> Problem:
+        message = f"{self.key(refusal.field)}: {refusal.why}."
+        position = self._positions.get(refusal.field)
+        if position is None or position.line is None:
+            return Problem(message, refusal.hint)
+        return Problem(message, refusal.hint, self._file, position.line, position.column)

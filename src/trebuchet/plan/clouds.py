@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from trebuchet.errors import shown
+
 if TYPE_CHECKING:
     from trebuchet.job import JobConfig
     from trebuchet.plan.alternatives import Alternative
@@ -57,21 +59,21 @@ def alternative_cloud(job: JobConfig, wanted: Alternative, chosen: str, findings
     if named is None or named == chosen:
         return
     if named in CLOUDS:
-        findings.refused(field, f"{field}: this alternative is for {named}, and the job runs on {chosen}.")
+        findings.refused(field, f"this alternative is for {named}, and the job runs on {chosen}")
     elif named.lower() in _RENTABLE and job.resources.cloud in CLOUDS:
         findings.noted(field, f"{named} is replaced by {chosen}", "that is where it was asked to run")
     else:
-        findings.refused(field, *_unfit(named, field))
+        findings.refused(field, *_unfit(named))
 
 
-def _unfit(named: str, field: str = _FIELD) -> tuple[str, str]:
+def _unfit(named: str) -> tuple[str, str]:
     if named.lower() in _BATCH:
         return (
-            f"{field}: {named} is run by a batch system, and its scripts need PBS or Slurm.",
+            f"{named} is run by a batch system, and its scripts need PBS or Slurm",
             "write a job file without their commands",
         )
     if named.lower() in _RENTABLE:
-        return f"{field}: {named} is none of Trebuchet's clouds.", _CHOOSE
+        return f"{named} is none of Trebuchet's clouds", _CHOOSE
     close = difflib.get_close_matches(named.lower()[:40], CLOUDS, n=1)
     hint = f"did you mean {close[0]}?" if close else _CHOOSE
-    return f"{field}: there is no cloud {named!r}.", hint
+    return f"there is no cloud {shown(named)}", hint

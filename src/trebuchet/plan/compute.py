@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trebuchet.errors import shown
+
 if TYPE_CHECKING:
     from trebuchet.plan.accelerators import Gpu
     from trebuchet.plan.alternatives import Alternative
@@ -18,6 +20,8 @@ VCPUS_PER_CORE = 2
 
 _VCPUS_PER_GPU = 4
 _GIB_PER_GPU = 16
+
+_ABSURD = 1e9
 
 _CPUS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(\+?)")
 _MEMORY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(x|[kmgt]?i?b?)\s*(\+?)", re.IGNORECASE)
@@ -52,8 +56,8 @@ def _vcpus(wanted: Alternative, gpu: Gpu | None, findings: Findings) -> float | 
         return float(vcpus)
     match = _CPUS.fullmatch(_text(value))
     number = float(match[1]) if match else 0.0
-    if not 0 < number < math.inf:
-        findings.refused(field, f"{field}: {value!r} is not a number of vCPUs.", "write it like 4 or 4+")
+    if not 0 < number < _ABSURD:
+        findings.refused(field, f"{shown(value)} is not a number of vCPUs", "write it like 4 or 4+")
         return None
     return number
 
@@ -72,9 +76,9 @@ def _memory_mib(wanted: Alternative, gpu: Gpu | None, vcpus: float | None, findi
         findings.noted(field, f"{gib} GiB are asked for", _why_default(_GIB_PER_GPU, "GiB"))
         return gib * 1024
     match = _MEMORY.fullmatch(_text(value))
-    if match is None or not float(match[1]):
+    if match is None or not 0 < float(match[1]) < _ABSURD:
         findings.refused(
-            field, f"{field}: {value!r} is not an amount of memory.", "write it like 32, 32+, 64GB or 2x"
+            field, f"{shown(value)} is not an amount of memory", "write it like 32, 32+, 64GB or 2x"
         )
         return None
     unit = match[2].lower()
@@ -82,7 +86,7 @@ def _memory_mib(wanted: Alternative, gpu: Gpu | None, vcpus: float | None, findi
         return math.ceil(float(match[1]) * _MIB[unit.rstrip("b").rstrip("i")])
     if vcpus is None:
         findings.refused(
-            field, f"{field}: {value!r} says GiB per vCPU, and the file names no cpus.", "name cpus too"
+            field, f"{shown(value)} says GiB per vCPU, and the file names no cpus", "name cpus too"
         )
         return None
     return math.ceil(float(match[1]) * vcpus * 1024)

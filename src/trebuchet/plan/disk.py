@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from trebuchet.errors import shown
+
 if TYPE_CHECKING:
     from trebuchet.plan.alternatives import Alternative
     from trebuchet.plan.findings import Findings
@@ -43,13 +45,13 @@ def _disk_size(wanted: Alternative, cloud: str, findings: Findings) -> None:
         return
     gib = _gib(value)
     if gib is None:
-        findings.refused(field, f"{field}: {value!r} is not a disk size.", "write GiB, like 256")
+        findings.refused(field, f"{shown(value)} is not a disk size", "write GiB, like 256")
     elif cloud != "modal":
         findings.noted(field, "is not reserved", "the job uses this machine's disk")
     elif gib > MOST_GIB:
         findings.refused(
             field,
-            f"{field}: {gib:g} GiB are more than the {MOST_GIB} GiB that a sandbox's disk holds.",
+            f"{gib:g} GiB are more than the {MOST_GIB} GiB that a sandbox's disk holds",
             f"keep large data on a Volume (volumes: {{/data: NAME}}) and ask for {MOST_GIB} or less",
         )
     else:
@@ -83,6 +85,6 @@ def _instance_type(wanted: Alternative, findings: Findings) -> None:
     else:
         findings.refused(
             field,
-            f"{field}: {value} is another cloud's kind of machine.",
+            f"{value} is another cloud's kind of machine",
             "say cpus and memory, and accelerators",
         )

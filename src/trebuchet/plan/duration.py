@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trebuchet.errors import shown
+
 if TYPE_CHECKING:
     from trebuchet.job import JobConfig
     from trebuchet.plan.findings import Findings
@@ -20,13 +22,13 @@ def timeout_s(job: JobConfig, findings: Findings) -> int:
     if job.timeout is not None and job.timeout > LONGEST_S:
         findings.refused(
             "timeout",
-            f"timeout: {job.timeout:,} seconds are more than the {LONGEST_S:,} (24h) that a sandbox can live.",
+            f"{job.timeout:,} seconds are more than a sandbox can live, 24h",
             "write 24h or less, and let the job continue from a checkpoint",
         )
     if job.timeout is not None and job.timeout < 1:
-        findings.refused("timeout", "timeout is not a second or more.", "write 90m or 24h")
+        findings.refused("timeout", "it is less than a second", "write 90m or 24h")
     if job.max_cost is not None and job.max_cost <= 0:
-        findings.refused("max_cost", "max_cost leaves nothing to spend.", "write US dollars, like 20")
+        findings.refused("max_cost", "it leaves nothing to spend", "write US dollars, like 20")
     limits = [limit for limit in (job.timeout, job.max_duration) if limit is not None and limit > 0]
     return min([*limits, LONGEST_S])
 
@@ -35,16 +37,14 @@ def restarts(job: JobConfig, findings: Findings) -> None:
     """Check the restart policy, which is the launcher's to follow."""
     findings.translated("max_restarts", "restart_on")
     if not 0 <= job.max_restarts <= _MOST_RESTARTS:
-        findings.refused(
-            "max_restarts", f"max_restarts: {job.max_restarts} is not between 0 and {_MOST_RESTARTS}."
-        )
+        findings.refused("max_restarts", f"{job.max_restarts} is not between 0 and {_MOST_RESTARTS}")
     for reason in job.restart_on:
         if isinstance(reason, int) and not isinstance(reason, bool) and 1 <= reason <= 255:
             continue
         if reason not in {"preempted", "failure"}:
             findings.refused(
                 "restart_on",
-                f"restart_on: {reason!r} is no reason.",
+                f"{shown(reason)} is no reason",
                 "preempted, failure, or exit codes from 1 to 255",
             )
     if job.restart_on and not job.max_restarts:

@@ -26,7 +26,7 @@ def environment(job: JobConfig, findings: Findings) -> dict[str, str]:
         for name, value in variables.items():
             field = f"{section}.{name}"
             if fault := _fault(name, value):
-                findings.refused(field, f"{field} {fault[0]}.", fault[1].format(option=option, name=name))
+                findings.refused(field, fault[0], fault[1].format(option=option, name=name))
             elif value is not None:
                 findings.translated(field)
                 values[name] = str(value)
@@ -36,18 +36,18 @@ def environment(job: JobConfig, findings: Findings) -> dict[str, str]:
 def _fault(name: str, value: str | None) -> tuple[str, str] | None:
     """What is wrong with a variable, and the way out; None where nothing is."""
     if not _NAME.fullmatch(name):
-        return "is no name for an environment variable", "letters, digits and _, beginning with no digit"
+        return "no environment variable can have this name", "letters, digits and _, beginning with no digit"
     if value is None:
-        return "has no value", "give it one: {option} {name}=VALUE, or {option} {name} for your own"
+        return "it has no value", "give it one: {option} {name}=VALUE, or {option} {name} for your own"
     if "\0" in str(value):
-        return "holds a NUL byte, which no environment can carry", "take it out"
+        return "it holds a NUL byte, which no environment can carry", "take it out"
     try:
         size = len(name) + 1 + len(str(value).encode())
     except UnicodeEncodeError:
-        return "is not valid text", "encode it, as base64 for instance"
+        return "it is not valid text", "encode it, as base64 for instance"
     if size > ARGUMENT_BYTES:
         return (
-            f"has {size:,} bytes, more than a program can be given",
+            f"it has {size:,} bytes, more than a program can be given",
             "put it in a file, and list it in file_mounts",
         )
     return None

@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a field cannot be honoured, and the way out where there is one."""
+    """Why a field cannot be honoured, a clause, and the way out where there is one."""
 
     field: str
-    message: str
+    why: str
     hint: str | None = None
 
 
 class Findings:
     """Collects what the parts of a plan say about fields; `account` holds it against those there are.
 
-    A field is a dotted key. What is said about `resources` holds for all below it of which nothing else is said.
+    A field is a dotted key of `JobConfig`. What is said about `resources` holds for all below it of which
+    nothing else is said.
     """
 
     def __init__(self) -> None:
@@ -46,9 +47,9 @@ class Findings:
         if self.settled.get(field) != "refused":
             self.settled[field] = "noted"
 
-    def refused(self, field: str, message: str, hint: str | None = None) -> None:
-        """The field cannot be honoured, so nothing is launched."""
-        refusal = Refusal(field, message, hint)
+    def refused(self, field: str, why: str, hint: str | None = None) -> None:
+        """The field cannot be honoured, so nothing is launched; `why` is a clause."""
+        refusal = Refusal(field, why, hint)
         if refusal not in self.refusals:
             self.refusals.append(refusal)
         self.settled[field] = "refused"
@@ -59,11 +60,11 @@ class Findings:
             for note in other.notes:
                 self.noted(note.field, note.done, note.why)
             for refusal in other.refusals:
-                self.refused(refusal.field, refusal.message, refusal.hint)
+                self.refused(refusal.field, refusal.why, refusal.hint)
             self.translated(*other.settled)
 
     def adopt_as_dropped(self, other: Findings) -> None:
         """Take over what was found about an alternative that cannot be had, where another one can."""
         for refusal in other.refusals:
-            self.noted(refusal.field, "this alternative is left out", refusal.message)
+            self.noted(refusal.field, "this alternative is left out", refusal.why)
         self.translated(*other.settled)

@@ -25,6 +25,6 @@ def refuse_hidden(files: Iterable[tuple[str, str]], mounts: Iterable[str], findi
             if within(path, mount):
                 findings.refused(
                     field,
-                    f"{field}: {path} would be hidden by what is mounted at {mount}.",
+                    f"{path} would be hidden by what is mounted at {mount}",
                     "put it elsewhere",
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from trebuchet.errors import shown
 from trebuchet.plan import tools
 from trebuchet.sandbox import ImageSpec
 
@@ -19,12 +20,12 @@ _PIP = ("awscli",)
 _CUDA_BASE = "nvidia/cuda:12.8.1-devel-ubuntu24.04"
 _PYTHON_ON_CUDA = "3.12"
 _CONDA = (
-    "curl -fsSL https://github.com/conda-forge/miniforge/releases/latest/download/Miniforge3-Linux-$(uname -m).sh"
-    " -o /tmp/miniforge.sh && bash /tmp/miniforge.sh -b -p /opt/conda && rm /tmp/miniforge.sh"
+    "curl -fsSL https://github.com/conda-forge/miniforge/releases/latest/download/"
+    "Miniforge3-Linux-$(uname -m).sh -o /tmp/miniforge.sh && bash /tmp/miniforge.sh -b -p /opt/conda && rm /tmp/miniforge.sh"
     # A login shell reads profile.d, and so knows `conda activate`; scripts for VMs look below the home.
     " && ln -s /opt/conda/etc/profile.d/conda.sh /etc/profile.d/conda.sh && ln -s /opt/conda /root/miniconda3"
 )
-_CLOUD_IMAGE = re.compile(r"ami-[0-9a-f]+|skypilot:.*|projects/.*|https?://.*|/subscriptions/.*|ocid1\..*")
+_CLOUD_IMAGE = re.compile(r"ami-[0-9a-f]+|skypilot:.*|projects/.*|https?://.*|/subscriptions/.*|ocid1.*")
 _REFERENCE = re.compile(
     r"[a-z0-9][\w.-]*(?::\d+)?(?:/[a-z0-9][\w.-]*)*(?::[\w][\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
@@ -62,9 +63,7 @@ def _login(job: JobConfig) -> tuple[str, str] | None:
 def _on_server(job: JobConfig, reference: str, findings: Findings) -> str:
     """The reference with the registry's name before it, where a variable names that."""
     if job.secrets.get(_SERVER):
-        findings.refused(
-            f"secrets.{_SERVER}", f"{_SERVER} is no secret, since the image's name shows it.", "use envs"
-        )
+        findings.refused(f"secrets.{_SERVER}", "it is no secret, since the image's name shows it", "use envs")
     server = (job.envs.get(_SERVER) or "").rstrip("/")
     return f"{server}/{reference}" if server and not reference.startswith(f"{server}/") else reference
 
@@ -84,12 +83,10 @@ def _reference(field: str, value: Any, findings: Findings) -> str | None:
     text = str(value).strip()
     name = text.removeprefix("docker:")
     if _CLOUD_IMAGE.fullmatch(text):
-        findings.refused(
-            field, f"{field}: {text} is another cloud's image.", "name one of a registry: docker:REF"
-        )
+        findings.refused(field, f"{text} is another cloud's image", "name one of a registry: docker:REF")
         return None
     if not _REFERENCE.fullmatch(name):
-        findings.refused(field, f"{field}: {text!r} is no image.", "write docker:REPOSITORY:TAG")
+        findings.refused(field, f"{shown(text)} is no image", "write docker:REPOSITORY:TAG")
         return None
     if name == text:
         findings.noted(field, f"is taken as docker:{name}", "it looks like an image of a registry")

@@ -65,17 +65,18 @@ def make_plan(
         PlanError: The job cannot be run as written; with every refusal.
     """
     findings = Findings()
-    findings.translated("name", "user", "outputs", "as_task", "written_for", "resources")
+    findings.translated("name", "user", "outputs")
     cloud_named(job, cloud, findings)
     _nodes(job, findings)
     promises(job, findings)
     restarts(job, findings)
     common = _common(job, cloud, cache_volume, LocalPaths(here, home), findings)
     candidates = _candidates(job, _Place(cloud, machine), common, findings)
+    account, notes = close_account(job, findings)
     return Plan(
-        account=close_account(job, findings),
+        account=account,
         candidates=tuple(candidates),
-        notes=tuple(findings.notes),
+        notes=notes,
         dialect=job.dialect,
         cloud=cloud,
     )
@@ -84,9 +85,7 @@ def make_plan(
 def _nodes(job: JobConfig, findings: Findings) -> None:
     findings.translated("num_nodes")
     if job.num_nodes != 1:
-        findings.refused(
-            "num_nodes", f"num_nodes: {job.num_nodes} nodes cannot be had, only 1.", "--num-nodes 1"
-        )
+        findings.refused("num_nodes", f"{job.num_nodes} nodes cannot be had, only 1", "--num-nodes 1")
 
 
 def _common(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trebuchet.job import JobConfig
@@ -27,6 +27,7 @@ _REFUSED_RESOURCES = {
     "max_hourly_cost": ("a budget by the hour cannot be kept", "max_cost limits what the whole job may cost"),
     "accelerator_args": ("it is for TPUs", "take it out"),
     "volumes": ("disks of a cloud cannot be attached", "use a Volume: volumes: {/data: NAME}"),
+    "image_id_map": ("images of another cloud's regions cannot be had", "name one of a registry: docker:REF"),
     "config_overrides": ("it holds settings of another launcher", "take it out"),
 }
 
@@ -38,7 +39,7 @@ def promises(job: JobConfig, findings: Findings) -> None:
             findings.noted(name, "is not used", _NOTED[name])
         elif name in _REFUSED:
             why, hint = _REFUSED[name]
-            findings.refused(name, f"{name}: {why}.", hint)
+            findings.refused(name, f"{why}", hint)
     if "service" in job.extras:
         _service(job, findings)
     # Read into other fields, and accounted for there.
@@ -51,7 +52,7 @@ def _service(job: JobConfig, findings: Findings) -> None:
     else:
         findings.refused(
             "service",
-            "service: one sandbox is no service that is kept alive and balanced.",
+            "one sandbox is no service that is kept alive and balanced",
             "--as-task runs it as a job",
         )
 
@@ -62,17 +63,8 @@ def resource_promises(wanted: Alternative, findings: Findings) -> None:
         field = wanted.place(name)
         findings.translated(field)
         if wanted.get(name) is not None:
-            findings.refused(field, f"{field}: {why}.", hint)
+            findings.refused(field, f"{why}", hint)
     for name in ("job_recovery", "spot_recovery"):
         if wanted.get(name) is not None:
             why = "one policy holds for the job; write it beside the alternatives"
             findings.noted(wanted.place(name), "is not used", why)
-    for name in ("image_id_map",):
-        regions: Any = wanted.get(name)
-        findings.translated(wanted.place(name))
-        if regions:
-            findings.refused(
-                wanted.place(name),
-                f"{wanted.place(name)}: images of a cloud's regions cannot be had.",
-                "docker:REPOSITORY:TAG",
-            )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from trebuchet.errors import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,21 +27,17 @@ def ports(wanted: Alternative, findings: Findings) -> tuple[int, ...]:
     if value is None:
         return ()
     found: dict[int, None] = {}
-    for one in value if isinstance(value, (list, tuple)) else [value]:  # pyright: ignore[reportUnknownVariableType] - each is looked at below
+    for one in cast("list[Any]", value if isinstance(value, (list, tuple)) else [value]):
         numbers = _numbers(one)
         if numbers is None:
-            findings.refused(
-                field, f"{field}: {one!r} is no port.", "write 8080, a range 8080-8090, or a list"
-            )
+            findings.refused(field, f"{shown(one)} is no port", "write 8080, a range 8080-8090, or a list")
         elif len(numbers) > _MOST_PORTS:
-            findings.refused(
-                field, f"{field}: {one} are {len(numbers):,} ports; {_MOST_PORTS} can be opened."
-            )
+            findings.refused(field, f"{one} are {len(numbers):,} ports, and {_MOST_PORTS} can be opened")
         else:
             found.update(dict.fromkeys(numbers))
     if len(found) > _MOST_PORTS:
         findings.refused(
-            field, f"{field}: {len(found)} ports; {_MOST_PORTS} can be opened.", "open those you need"
+            field, f"{len(found)} ports are wanted, and {_MOST_PORTS} can be opened", "open those you need"
         )
     return tuple(found)
 
@@ -62,7 +60,7 @@ def tags(wanted: Alternative, findings: Findings) -> dict[str, str]:
         if faults := list(_faults(name, value)):
             findings.refused(
                 f"{field}.{name}",
-                f"{field}.{name} {faults[0]}.",
+                faults[0],
                 "a tag has up to 63 of A-Z, a-z, 0-9, '.', '_', '-'",
             )
         else:
@@ -73,8 +71,8 @@ def tags(wanted: Alternative, findings: Findings) -> dict[str, str]:
 
 def _faults(name: str, value: Any) -> Iterator[str]:
     if not _TAG.fullmatch(name):
-        yield "is no name for a tag"
+        yield "no tag can have this name"
     if name.startswith(_OUR_TAGS):
-        yield f"begins with {_OUR_TAGS}, which marks Trebuchet's own tags"
+        yield f"it begins with {_OUR_TAGS}, which marks Trebuchet's own tags"
     if not isinstance(value, str) or not _TAG.fullmatch(value):
-        yield "has a value that no tag can have"
+        yield "it has a value that no tag can have"

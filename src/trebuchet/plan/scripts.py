@@ -22,27 +22,25 @@ def command(
     """The argv of a sandbox, before the facts of a launch are added."""
     findings.translated("setup", "run")
     if not job.run.strip():
-        findings.refused("run", "run is empty: there is nothing to run.", "write the script that is the job")
+        findings.refused("run", "it is empty", "write the script that is the job")
     for field, script in (("setup", job.setup or ""), ("run", job.run)):
         if fault := _fault(script):
-            findings.refused(field, f"{field} {fault}.", "take it out")
+            findings.refused(field, fault, "take it out")
     argv = script_argv(job)
     if git is not None:
         argv = (*argv, f"clone={git.url}", *([f"ref={git.ref}"] if git.ref else []))
     if findings.refusals:
         return argv
     if fault := oversize(bind_launch(argv, nonce=_LONGEST_KEY, attempt=1, variables=variables)):
-        findings.refused(
-            "run", f"run: {fault}.", "put the long part into a file of the work dir, and call it"
-        )
+        findings.refused("run", f"{fault}", "put the long part into a file of the work dir, and call it")
     return argv
 
 
 def _fault(script: str) -> str | None:
     if "\0" in script:
-        return "holds a NUL byte, which no program can be given"
+        return "it holds a NUL byte, which no program can be given"
     try:
         script.encode()
     except UnicodeEncodeError:
-        return "holds a character that is not valid text"
+        return "it holds a character that is not valid text"
     return None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
+from trebuchet.errors import shown
 from trebuchet.plan.places import PlaceError, filled, place
 from trebuchet.sandbox import BucketMount, VolumeMount
 
@@ -64,19 +65,21 @@ class Storage:
     def _each(self, field: str, target: str, what: StorageMount | str | Mapping[str, Any] | None) -> None:
         self._findings.translated(field)
         try:
-            where = _mount_place(target, self._variables)
-            if any(where == other.path for other in (*self.volumes, *self.buckets)):
-                raise PlaceError(f"something else is mounted at {where} already")
+            where = self._free_place(target)
             if field.startswith("storage_mounts"):
                 self._storage_mount(field, where, cast("StorageMount", what))
             else:
                 self._volume(field, where, cast("str | Mapping[str, Any] | None", what))
         except PlaceError as error:
-            self._findings.refused(field, f"{self._written(field)}: {error}.", error.hint)
+            self._findings.refused(field, f"{error}", error.hint)
 
-    def _written(self, field: str) -> str:
-        found = [key for key in self._job.positions if key == field or key.startswith(f"{field}.")]
-        return self._job.positions[found[0]].key if found else field
+    def _free_place(self, target: str) -> str:
+        where = place(target, self._variables).rstrip("/") or "/"
+        if where in {"/", "/root", "/tmp"}:  # noqa: S108 - a place to keep out of
+            raise PlaceError(f"nothing can be mounted at {where}", "name a folder below it")
+        if any(where == other.path for other in (*self.volumes, *self.buckets)):
+            raise PlaceError(f"something else is mounted at {where} already")
+        return where
 
     def _storage_mount(self, field: str, where: str, mount: StorageMount) -> None:
         if mount.source is None:
@@ -139,16 +142,9 @@ class Storage:
         self.volumes.append(volume)
 
 
-def _mount_place(target: str, variables: Mapping[str, str]) -> str:
-    where = place(target, variables).rstrip("/") or "/"
-    if where in {"/", "/root", "/tmp"}:  # noqa: S108 - a place to keep out of
-        raise PlaceError(f"nothing can be mounted at {where}", "name a folder below it")
-    return where
-
-
 def _volume_name(name: str) -> str:
     if not _VOLUME_NAME.fullmatch(name):
-        raise PlaceError(f"{name!r} is no name for a Volume", "up to 64 of A-Z, a-z, 0-9, '.', '_', '-'")
+        raise PlaceError(f"{shown(name)} is no name for a Volume", "up to 64 of A-Z, a-z, 0-9, '.', '_', '-'")
     return name
 
 
@@ -157,7 +153,7 @@ def _sub_path(text: str | None, variables: Mapping[str, str]) -> str | None:
         return None
     path = PurePosixPath(filled(text, variables))
     if not path.parts or ".." in path.parts:
-        raise PlaceError(f"sub_path {text!r} is no folder of the Volume")
+        raise PlaceError(f"sub_path {shown(text)} is no folder of the Volume")
     return str(path).lstrip("/")
 
 
@@ -175,7 +171,7 @@ def _bucket(match: re.Match[str], where: str, *, read_only: bool) -> BucketMount
     scheme, name, prefix = match.groups()
     if not _BUCKET_NAME.fullmatch(name):
         raise PlaceError(
-            f"{name!r} is no name of a bucket", f"write {scheme}://BUCKET or {scheme}://BUCKET/FOLDER/"
+            f"{shown(name)} is no name of a bucket", f"write {scheme}://BUCKET or {scheme}://BUCKET/FOLDER/"
         )
     if not prefix.endswith("/") and PurePosixPath(prefix).suffix.lower() in _FILE_SUFFIXES:
         raise PlaceError(

@@ -33,12 +33,18 @@ _PACKAGES = {
     "g++": "build-essential",
     "make": "build-essential",
 }
-_AT_COMMAND = r"(?:^|[;&|(`]|\$\(|\b(?:then|do|else|sudo|exec|time|nohup|xargs|env))[ \t]*(?:\w+=\S*[ \t]+)*"
+_LOOKED_AT = 131_072
+"""Characters; a longer script cannot be sent."""
+
+_AT_COMMAND = (
+    r"(?:^|[;&|(`]|\$\(|\b(?:then|do|else|sudo|exec|time|nohup|xargs|env))[ \t]*"
+    r"(?:\w{1,80}=\S{0,200}[ \t]+){0,8}"
+)
 
 
 def calls(script: str, command: str) -> bool:
     """Whether a script seems to run a command; text in heredocs and quotes may be mistaken for it."""
-    return bool(_pattern(command).search(script))
+    return bool(_pattern(command).search(script, 0, _LOOKED_AT))
 
 
 @cache

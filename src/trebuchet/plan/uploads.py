@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from trebuchet.errors import shown
 from trebuchet.plan.places import PlaceError, filled, place
 from trebuchet.plan.script import WORK_DIR
 from trebuchet.sandbox import Upload
@@ -28,7 +29,8 @@ _CREDENTIAL_FOLDERS = frozenset(
     {".ssh", ".aws", ".gnupg", ".kaggle", ".docker", ".oci", ".azure", ".r2", "gcloud"}
 )
 _CREDENTIAL_SUFFIXES = frozenset({".pem", ".key", ".p12"})
-_GIT_URL = re.compile(r"(?:https?|ssh|git)://.+|[\w.-]+@[\w.-]+:.+")
+_GIT_GIT_REF = re.compile(r"[\w.@{}^~/][\w.@{}^~/+#-]*")
+_URL = re.compile(r"(?:https?|ssh|git)://.+|[\w.-]+@[\w.-]+:.+")
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
@@ -70,16 +72,14 @@ def work_dir(
     try:
         source = filled(job.working_dir.strip(), variables)
     except PlaceError as error:
-        findings.refused(field, f"{_written(job, field)}: {error}.", error.hint)
+        findings.refused(field, str(error), error.hint)
         return None
     if _GIT_URL.fullmatch(source):
         return _git(job, source, findings)
     if job.working_dir_ref is not None:
-        findings.refused("working_dir_ref", f"{_written(job, field)}: only a git URL has a ref.")
+        findings.refused("working_dir_ref", "only a git URL has a ref")
     if not source or "\0" in source or _URL.match(source):
-        findings.refused(
-            field, f"{_written(job, field)}: {source!r} is no local folder.", "name a folder, or a git URL"
-        )
+        findings.refused(field, f"{shown(source)} is no local folder", "name a folder, or a git URL")
         return None
     return Upload(source=paths.find(source), target=WORK_DIR, role="workdir")
 
@@ -88,16 +88,13 @@ def _git(job: JobConfig, url: str, findings: Findings) -> GitSource | None:
     if re.match(r"https?://[^/@]*:[^/@]*@", url) or re.match(r"https?://[^/@]{20,}@", url):
         findings.refused(
             "working_dir",
-            "The git URL of the work dir holds a password or token.",
+            "the git URL holds a password or token",
             "give it as --secret GIT_TOKEN=…",
         )
         return None
+    if job.working_dir_ref is not None and not _GIT_REF.fullmatch(job.working_dir_ref):
+        findings.refused("working_dir_ref", f"{shown(job.working_dir_ref)} is no branch, tag or commit")
     return GitSource(url, job.working_dir_ref)
-
-
-def _written(job: JobConfig, field: str) -> str:
-    position = job.positions.get(field)
-    return position.key if position else field
 
 
 def file_mounts(
@@ -112,10 +109,10 @@ def file_mounts(
         try:
             upload = _upload(target, source, variables, paths)
         except PlaceError as error:
-            findings.refused(field, f"{field}: {error}.", error.hint)
+            findings.refused(field, str(error), error.hint)
             continue
         if any(upload.target.rstrip("/") == other.target.rstrip("/") for other in found.values()):
-            findings.refused(field, f"{field}: something else arrives at {upload.target} already.")
+            findings.refused(field, f"something else arrives at {upload.target} already")
         if upload.role == "credential":
             findings.noted(
                 field, "travels with each launch", "it looks like a credential: no image ever holds it"

@@ -4,12 +4,14 @@
 # how far they got, on marker lines that Trebuchet's own views of the log leave out.
 dialect=$1 setup=$2 run=$3
 shift 3
-nonce='' sudo='' workdir='' outputs='' limit='' grace=30 keep=()
+nonce='' sudo='' workdir='' clone='' ref='' outputs='' limit='' grace=30 keep=()
 for fact in "$@"; do
   case $fact in
     nonce=*) nonce=${fact#*=} ;;
     sudo=*) sudo=${fact#*=} ;;
     workdir=*) workdir=${fact#*=} ;;
+    clone=*) clone=${fact#*=} ;; # a git repository whose contents the work dir gets
+    ref=*) ref=${fact#*=} ;; # its branch, tag or commit
     outputs=*) outputs=${fact#*=} ;; # the folder that outlives the sandbox
     keep:*) keep+=("${fact#keep:}") ;; # what to copy there at the end
     limit=*) limit=${fact#*=} ;; # seconds until the scripts are asked to make room for a successor
@@ -28,6 +30,14 @@ room=$(mktemp -d /tmp/trebuchet.XXXXXXXX) && mkdir "$room/bin" || stop "there is
   printf '%s' "$setup" >"$room/setup" && printf '%s' "$run" >"$room/run" &&
     printf '%s' "$sudo" >"$room/bin/sudo" && chmod 755 "$room/bin/sudo" && printf '%s' "$PATH" >"$room/path"
 } || stop "there is no room in /tmp for the scripts"
+
+fetch() {
+  # A token, where there is one, goes from the environment to git alone: neither to argv nor to the repository.
+  local helper='!f() { echo username=x-access-token; echo "password=$GIT_TOKEN"; }; f'
+  GIT_TERMINAL_PROMPT=0 git ${GIT_TOKEN:+-c credential.helper="$helper"} clone --quiet -- "$clone" . >&2 || return
+  [ -z "$ref" ] || git checkout --quiet "$ref" -- >&2
+}
+[ -z "$clone" ] || [ -e .git ] || fetch || stop "the work dir could not be cloned from $clone${ref:+ at $ref}"
 
 # /etc/profile sets PATH anew. Put back what the image had, behind what the user's own profile added before it.
 cat >"$room/enter" <<'ENTER'
