@@ -21,7 +21,8 @@ _CUDA_BASE = "nvidia/cuda:12.8.1-devel-ubuntu24.04"
 _PYTHON_ON_CUDA = "3.12"
 _CONDA = (
     "curl -fsSL https://github.com/conda-forge/miniforge/releases/latest/download/"
-    "Miniforge3-Linux-$(uname -m).sh -o /tmp/miniforge.sh && bash /tmp/miniforge.sh -b -p /opt/conda && rm /tmp/miniforge.sh"
+    "Miniforge3-Linux-$(uname -m).sh -o /tmp/miniforge.sh && bash /tmp/miniforge.sh -b -p /opt/conda"
+    " && rm /tmp/miniforge.sh"
     # A login shell reads profile.d, and so knows `conda activate`; scripts for VMs look below the home.
     " && ln -s /opt/conda/etc/profile.d/conda.sh /etc/profile.d/conda.sh && ln -s /opt/conda /root/miniconda3"
 )

@@ -29,8 +29,8 @@ _CREDENTIAL_FOLDERS = frozenset(
     {".ssh", ".aws", ".gnupg", ".kaggle", ".docker", ".oci", ".azure", ".r2", "gcloud"}
 )
 _CREDENTIAL_SUFFIXES = frozenset({".pem", ".key", ".p12"})
-_GIT_GIT_REF = re.compile(r"[\w.@{}^~/][\w.@{}^~/+#-]*")
-_URL = re.compile(r"(?:https?|ssh|git)://.+|[\w.-]+@[\w.-]+:.+")
+_GIT_URL = re.compile(r"(?:https?|ssh|git)://.+|[\w.-]+@[\w.-]+:.+")
+_GIT_REF = re.compile(r"[\w.@{}^~/][\w.@{}^~/+#-]*")
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
