@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -53,3 +55,30 @@ def read_json(path: Path) -> dict[str, object] | None:
     if not isinstance(value, dict):
         raise ValueError(f"{path} does not hold a JSON object")  # noqa: TRY004 - a content error, not a caller's
     return cast("dict[str, object]", value)
+
+
+def append_lines(path: Path, *values: object) -> None:
+    """Add values, a line of JSON each, in one write.
+
+    Each begins on a line of its own, so that one which a crash or a full disk cut short spoils no other.
+    """
+    lines = "".join(f"\n{json.dumps(value, separators=(',', ':'))}\n" for value in values).encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, PRIVATE_FILE)
+    try:
+        if os.write(descriptor, lines) < len(lines):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        os.close(descriptor)
+
+
+def read_lines(path: Path) -> list[dict[str, object]]:
+    """The values in a file of such lines, without those cut short; none where there is no file."""
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    values: list[dict[str, object]] = []
+    for line in filter(None, content.split(b"\n")):
+        with suppress(ValueError):
+            values.append(json.loads(line))
+    return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WINDOW = 16 * 1024 * 1024
+FULL = {errno.ENOSPC, errno.EDQUOT}
 STATUSES: dict[type[Exception], Status] = {
     errors.NotFoundError: Status.NOT_FOUND,
     errors.AlreadyExistsError: Status.ALREADY_EXISTS,
@@ -121,6 +123,10 @@ class GrpcServer(Server):
             raise
         except (errors.WorldError, ProcessError) as error:
             raise GRPCError(STATUSES.get(type(error), Status.FAILED_PRECONDITION), str(error)) from error
+        except OSError as error:
+            log.exception("%s failed", call.name)
+            status = Status.RESOURCE_EXHAUSTED if error.errno in FULL else Status.INTERNAL
+            raise GRPCError(status, f"The local engine cannot write its state: {error.strerror}.") from error
         except Exception as error:
             log.exception("%s failed", call.name)
             raise GRPCError(

@@ -17,7 +17,12 @@ V2_TASK_MARK = "V"
 
 def new_id(prefix: str, length: int = LENGTH) -> str:
     """An id nobody else has."""
-    return f"{prefix}-" + "".join(secrets.choice(ALPHABET) for _ in range(length))
+    number = int.from_bytes(secrets.token_bytes(length))
+    digits: list[str] = []
+    for _ in range(length):
+        number, digit = divmod(number, len(ALPHABET))
+        digits.append(ALPHABET[digit])
+    return f"{prefix}-{''.join(digits)}"
 
 
 def new_v1_sandbox_id() -> str:

@@ -42,6 +42,7 @@ class Images:
 
     def __init__(self, folder: Path) -> None:
         self._shelf = Shelf(folder, Image, "Image")
+        self._settings: dict[str, Setting] = {}
 
     def get(self, image_id: str) -> Image:
         """The image of this id.
@@ -86,6 +87,11 @@ class Images:
 
     def setting(self, image_id: str) -> Setting:
         """What the `ENV` and `WORKDIR` commands of an image and its bases say; nothing for an image that is gone."""
+        if image_id not in self._settings:
+            self._settings[image_id] = self._read_setting(image_id)
+        return self._settings[image_id]
+
+    def _read_setting(self, image_id: str) -> Setting:
         image = self._shelf.peek(image_id)
         if image is None:
             return Setting(variables={}, workdir=None)

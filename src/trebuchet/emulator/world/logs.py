@@ -1,7 +1,7 @@
-"""A sandbox's log by time: how many entries lie in a stretch, and which.
+"""A sandbox's log by time: how much lies in a stretch, and what.
 
 The log is a file of records that only grows. Every so many bytes a landmark is remembered (where, when, which bytes of
-a character were left over), so that a look at its end does not read it from the start.
+a character were left over, how much follows), so that a look at its end does not read it from the start.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from trebuchet.emulator.process.log import STDERR, STDOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from trebuchet.emulator.process.host import ProcessHost
-    from trebuchet.emulator.process.log import LogRecord
+    from trebuchet.emulator.process.log import LogRecord, RecordHead
 
-STRIDE = 1 << 18
+STRIDE = 1 << 19
 """Bytes of log between landmarks, and the most that is read at a time."""
 VIEWS_KEPT = 200
+HEADS_AT_ONCE = 2_000
+
+BYTES_AN_ENTRY = 200
+"""How much output counts as one entry. Whoever asks bounds an answer by its number of entries, and thinks of lines;
+a record here may hold 64 KiB."""
 
 
 class LogEntry(NamedTuple):
@@ -41,7 +46,7 @@ class TextCutter:
     What is no UTF-8 becomes U+FFFD: the SDK's readers take text alone.
     """
 
-    def __init__(self, pending: dict[int, bytes] | None = None) -> None:
+    def __init__(self, pending: Mapping[int, bytes] | None = None) -> None:
         self._decoders = {
             stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in (STDOUT, STDERR)
         }
@@ -73,11 +78,13 @@ class Landmark:
         timestamp_ns: Of the first record after it.
         offset: Where that record begins.
         pending: Bytes of unfinished characters before it, by stream.
+        weights: How many entries follow until the next landmark, by stream.
     """
 
     timestamp_ns: int
     offset: int
-    pending: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    pending: Mapping[int, bytes]
+    weights: Counter[int] = field(default_factory=Counter[int])
 
 
 class LogView:
@@ -88,7 +95,8 @@ class LogView:
         self._folder = folder
         self._landmarks: list[Landmark] = []
         self._frontier = 0
-        self._cutter = TextCutter()
+        self._last_ns = 0
+        self._endings: dict[int, list[RecordHead]] = {STDOUT: [], STDERR: []}
         self._surveying = asyncio.Lock()
 
     async def entries(self, since_ns: int, until_ns: int, stream: int | None, search: str) -> list[LogEntry]:
@@ -103,53 +111,103 @@ class LogView:
         self, since_ns: int, until_ns: int, stream: int | None, search: str, most: int
     ) -> list[LogEntry]:
         """The last entries of a stretch of time, oldest first; at most so many."""
-        found: list[LogEntry] = []
+        found: list[list[LogEntry]] = []
+        count = 0
         for block in reversed(await self._blocks(since_ns, until_ns)):
-            found[:0] = self._of_block(block, since_ns, until_ns, stream, search)
-            if len(found) >= most:
+            found.append(list(self._of_block(block, since_ns, until_ns, stream, search)))
+            count += len(found[-1])
+            if count >= most:
                 break
             await asyncio.sleep(0)
-        return found[-most:] if most else []
+        entries = [entry for of_block in reversed(found) for entry in of_block]
+        return entries[-most:] if most else []
 
     async def count(
         self, since_ns: int, until_ns: int, stream: int | None, search: str, bucket_ns: int
     ) -> dict[int, Counter[int]]:
-        """How many entries of each stream lie in each bucket of a stretch of time, by the bucket's start."""
+        """How many entries of each stream lie in each bucket of a stretch of time, by the bucket's start.
+
+        A long record counts as several.
+        """
         buckets: dict[int, Counter[int]] = {}
-        for entry in await self.entries(since_ns, until_ns, stream, search):
-            start = entry.timestamp_ns // bucket_ns * bucket_ns
-            buckets.setdefault(start, Counter())[entry.stream] += 1
+        if search:
+            for entry in await self.entries(since_ns, until_ns, stream, search):
+                start = entry.timestamp_ns // bucket_ns * bucket_ns
+                buckets.setdefault(start, Counter())[entry.stream] += _weight(len(entry.text))
+            return buckets
+        for landmark, end, end_ns in await self._blocks(since_ns, until_ns):
+            start = landmark.timestamp_ns // bucket_ns * bucket_ns
+            if since_ns <= landmark.timestamp_ns and end_ns < min(until_ns, start + bucket_ns):
+                buckets.setdefault(start, Counter()).update(landmark.weights)
+            else:
+                self._count_heads(buckets, landmark.offset, end, (since_ns, until_ns), bucket_ns)
+            await asyncio.sleep(0)
+        if stream is not None:
+            return {start: Counter({stream: found[stream]}) for start, found in buckets.items()}
         return buckets
 
-    async def _blocks(self, since_ns: int, until_ns: int) -> list[tuple[Landmark, int]]:
-        """The blocks that may hold records of a stretch of time: each one's landmark, and where it ends."""
+    def _count_heads(
+        self,
+        buckets: dict[int, Counter[int]],
+        offset: int,
+        end: int,
+        stretch: tuple[int, int],
+        bucket_ns: int,
+    ) -> None:
+        while offset < end:
+            heads, offset = self._host.read_log_heads(self._folder, offset, HEADS_AT_ONCE)
+            for head in heads:
+                if head.offset < end and stretch[0] <= head.timestamp_ns < stretch[1]:
+                    start = head.timestamp_ns // bucket_ns * bucket_ns
+                    buckets.setdefault(start, Counter())[head.stream] += _weight(head.length)
+
+    async def _blocks(self, since_ns: int, until_ns: int) -> list[tuple[Landmark, int, int]]:
+        """The blocks that may hold records of a stretch of time: each one's landmark, its end, its last time."""
         async with self._surveying:
             await self._survey()
-        times = [landmark.timestamp_ns for landmark in self._landmarks]
-        first = max(bisect.bisect_right(times, since_ns) - 1, 0)
-        last = bisect.bisect_left(times, until_ns)
-        ends = [*(landmark.offset for landmark in self._landmarks[1:]), self._frontier]
-        return list(zip(self._landmarks[first:last], ends[first:last], strict=True))
+        marks = self._landmarks
+        first = max(bisect.bisect_right(marks, since_ns, key=_time_of) - 1, 0)
+        last = bisect.bisect_left(marks, until_ns, key=_time_of)
+        following = [*marks[first + 1 : last + 1], Landmark(self._last_ns + 1, self._frontier, {})]
+        return [
+            (mark, after.offset, after.timestamp_ns - 1)
+            for mark, after in zip(marks[first:last], following, strict=False)
+        ]
 
     async def _survey(self) -> None:
-        """Go over what was printed since the last look."""
+        """Go over the heads of what was printed since the last look."""
         while True:
-            records, offset = self._host.read_log(self._folder, self._frontier, STRIDE)
-            if not records:
+            heads, self._frontier = self._host.read_log_heads(self._folder, self._frontier, HEADS_AT_ONCE)
+            if not heads:
                 return
-            if not self._landmarks or self._frontier - self._landmarks[-1].offset >= STRIDE:
-                self._landmarks.append(
-                    Landmark(records[0].timestamp_ns, self._frontier, self._cutter.pending)
-                )
-            for record in records:
-                self._cutter.cut(record)
-            self._frontier = offset
+            for head in heads:
+                if not self._landmarks or head.offset - self._landmarks[-1].offset >= STRIDE:
+                    pending = self._pending()
+                    self._landmarks.append(Landmark(head.timestamp_ns, head.offset, pending))
+                self._landmarks[-1].weights[head.stream] += _weight(head.length)
+                if head.stream in self._endings:
+                    endings = self._endings[head.stream]
+                    endings.append(head)
+                    if head.length >= _LONGEST_PENDING or len(endings) > _LONGEST_PENDING:
+                        del endings[: -1 if head.length >= _LONGEST_PENDING else -_LONGEST_PENDING]
+            self._last_ns = heads[-1].timestamp_ns
             await asyncio.sleep(0)
 
+    def _pending(self) -> dict[int, bytes]:
+        """The bytes of unfinished characters at the frontier, by stream: at most three end a record."""
+        found: dict[int, bytes] = {}
+        for stream, endings in self._endings.items():
+            ends = b"".join(self._host.read_log_end(self._folder, head, _LONGEST_PENDING) for head in endings)
+            decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            decoder.decode(ends)
+            if held := decoder.getstate()[0]:
+                found[stream] = held
+        return found
+
     def _of_block(
-        self, block: tuple[Landmark, int], since_ns: int, until_ns: int, stream: int | None, search: str
+        self, block: tuple[Landmark, int, int], since_ns: int, until_ns: int, stream: int | None, search: str
     ) -> Iterator[LogEntry]:
-        landmark, end = block
+        landmark, end, _ = block
         cutter, offset = TextCutter(landmark.pending), landmark.offset
         while offset < end:
             records, offset = self._host.read_log(self._folder, offset, end - offset)
@@ -162,6 +220,17 @@ class LogView:
                     and search in entry.text
                 ):
                     yield entry
+
+
+_LONGEST_PENDING = 3
+
+
+def _weight(length: int) -> int:
+    return 1 + length // BYTES_AN_ENTRY
+
+
+def _time_of(landmark: Landmark) -> int:
+    return landmark.timestamp_ns
 
 
 class LogViews:

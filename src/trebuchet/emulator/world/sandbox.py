@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
-from trebuchet.emulator.disk import make_private_folder, read_json, write_json
+from trebuchet.emulator.disk import PRIVATE_FOLDER, append_lines, read_lines
 from trebuchet.emulator.world.errors import NotFoundError
 from trebuchet.emulator.world.gpus import GpuAsk
 from trebuchet.emulator.world.ids import is_v2, task_id_of
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trebuchet.emulator.process.spec import ProcessState
+
+
+JOURNAL = "journal"
 
 
 class Outcome(StrEnum):
@@ -98,7 +101,11 @@ class Standing:
 
 
 class Sandbox:
-    """A sandbox in its folder."""
+    """A sandbox in its folder.
+
+    Its file `journal` holds what was asked for on the first line, and on each further one how it stood from then on:
+    a change costs one short write, and of a line that was cut short by a crash nothing is believed.
+    """
 
     def __init__(self, folder: Path, ask: Ask, standing: Standing) -> None:
         self.folder = folder
@@ -110,13 +117,11 @@ class Sandbox:
         self._tell()
 
     @classmethod
-    def make(cls, folder: Path, ask: Ask, tags: dict[str, str]) -> Sandbox:
+    def make(cls, folder: Path, ask: Ask, standing: Standing) -> Sandbox:
         """Write a new sandbox down."""
-        make_private_folder(folder)
-        sandbox = cls(folder, ask, Standing(tags=tags))
-        write_json(folder / "ask.json", asdict(ask))
-        sandbox.now()
-        return sandbox
+        folder.mkdir(mode=PRIVATE_FOLDER)
+        append_lines(folder / JOURNAL, asdict(ask), asdict(standing))
+        return cls(folder, ask, standing)
 
     @classmethod
     def load(cls, folder: Path) -> Sandbox:
@@ -125,10 +130,10 @@ class Sandbox:
         Raises:
             NotFoundError: There is none in this folder.
         """
-        ask, standing = read_json(folder / "ask.json"), read_json(folder / "standing.json")
-        if ask is None or standing is None:
+        lines = read_lines(folder / JOURNAL)
+        if len(lines) < 2:
             raise NotFoundError(f"Sandbox {folder.name!r} does not exist.")
-        return cls(folder, _read_ask(ask), _read_standing(standing))
+        return cls(folder, _read_ask(lines[0]), _read_standing(lines[-1]))
 
     @property
     def id(self) -> str:
@@ -151,10 +156,10 @@ class Sandbox:
         started = self.settled.is_set() and self.standing.admitted
         return task_id_of(self.ask.id) if started or self.is_v2 else ""
 
-    def now(self, **changes: Any) -> None:  # noqa: ANN401 - the fields of Standing, checked by `replace`
+    def now(self, **changes: Any) -> None:
         """Write down how it stands now."""
         self.standing = replace(self.standing, **changes)
-        write_json(self.folder / "standing.json", asdict(self.standing))
+        append_lines(self.folder / JOURNAL, asdict(self.standing))
         self._tell()
 
     def _tell(self) -> None:

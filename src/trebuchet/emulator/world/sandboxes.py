@@ -23,7 +23,7 @@ from trebuchet.emulator.world.errors import (
     WorldError,
 )
 from trebuchet.emulator.world.ids import is_safe_id, sandbox_id_of
-from trebuchet.emulator.world.sandbox import Ask, Outcome, Result, Sandbox, result_of
+from trebuchet.emulator.world.sandbox import Ask, Outcome, Result, Sandbox, Standing, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator, Mapping
@@ -102,12 +102,20 @@ class Sandboxes:
             NotFoundError: Something it refers to does not exist.
         """
         self._check(ask)
-        sandbox = Sandbox.make(self._folder / ask.id, ask, tags)
-        self._secrets.hold(ask.secret_ids, ask.id)
+        taken = self._take_in_turn(ask)
+        try:
+            sandbox = Sandbox.make(self._folder / ask.id, ask, self._first_standing(tags, taken))
+            (self._markers / ask.id).touch(mode=0o600)
+            self._note_name(ask)
+            self._secrets.hold(ask.secret_ids, ask.id)
+        except OSError:
+            self._gpus.give_back(taken or ())
+            raise
         self._enter(sandbox)
-        (self._markers / ask.id).touch(mode=0o600)
-        self._note_name(ask)
-        await self._admit_or_queue(sandbox, inline_env)
+        if taken is None:
+            self._waiting.append(sandbox)
+        else:
+            await self._start(sandbox, inline_env)
         return sandbox
 
     def _check(self, ask: Ask) -> None:
@@ -132,15 +140,15 @@ class Sandboxes:
         if ask.name:
             write_whole(make_private_folder(self._names / ask.app_id) / f"={ask.name}", ask.id.encode())
 
-    async def _admit_or_queue(self, sandbox: Sandbox, inline_env: Mapping[str, str]) -> None:
-        # A newcomer does not overtake those that wait for the same type.
-        overtakes = any(waiting.ask.gpu.type == sandbox.ask.gpu.type for waiting in self._waiting)
-        taken = None if sandbox.ask.gpu.count and overtakes else self._gpus.take(sandbox.ask.gpu)
+    def _take_in_turn(self, ask: Ask) -> tuple[int, ...] | None:
+        """The GPUs of a newcomer, who does not overtake those that wait for the same type."""
+        overtakes = ask.gpu.count and any(waiting.ask.gpu.type == ask.gpu.type for waiting in self._waiting)
+        return None if overtakes else self._gpus.take(ask.gpu)
+
+    def _first_standing(self, tags: dict[str, str], taken: tuple[int, ...] | None) -> Standing:
         if taken is None:
-            self._waiting.append(sandbox)
-            return
-        sandbox.now(admitted=True, gpus=taken, started_at=self.clock.now())
-        await self._start(sandbox, inline_env)
+            return Standing(tags=tags)
+        return Standing(tags=tags, admitted=True, gpus=taken, started_at=self.clock.now())
 
     async def _start(self, sandbox: Sandbox, inline_env: Mapping[str, str]) -> None:
         try:
