@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.engine import wait_until
+from trebuchet.lifecycle.handoff import keeper_command, keeper_environment
 from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def clear_away(bench: Bench, key: str) -> None:
 
 
 def left_to_the_keeper(bench: Bench, folder: Path) -> str:
-    """A job that waits for a keeper, and none is there: its launch was killed when it was about to start one."""
+    """A job that waits for a keeper, and none is there: its launch was killed when about to start one."""
     bench.kill_keepers()
     key, steps = new_key(), folder / "steps"
     steps.unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""A log as a text stream: the text is what it was, however it was cut."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trebuchet.client import ModalLogStream
+from trebuchet.lifecycle.output import without_markers
+from trebuchet.plan.markers import nonce_for
+from trebuchet.status import LogEntry
+
+WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+PIECES = st.lists(st.text(alphabet="ab\n\r é", max_size=8), max_size=8)
+
+
+def entries(pieces: list[str]) -> list[LogEntry]:
+    return [LogEntry(WHEN, "stdout", piece) for piece in pieces]
+
+
+@given(PIECES)
+def test_lines_are_those_of_the_whole_text(pieces: list[str]) -> None:
+    assert list(ModalLogStream(entries(pieces))) == list(StringIO("".join(pieces), newline="\n"))
+
+
+@given(PIECES, st.lists(st.tuples(st.booleans(), st.integers(-1, 6)), max_size=12))
+def test_any_mix_of_reads_gives_what_a_file_gives(pieces: list[str], reads: list[tuple[bool, int]]) -> None:
+    stream, file = ModalLogStream(entries(pieces)), StringIO("".join(pieces), newline="\n")
+    for whole_line, size in reads:
+        if whole_line:
+            assert stream.readline(size) == file.readline(size)
+        else:
+            assert stream.read(size) == file.read(size)
+    assert stream.read() == file.read()
+
+
+def test_what_the_control_plane_says_itself_is_left_out() -> None:
+    assert ModalLogStream([LogEntry(WHEN, "system", "x"), LogEntry(WHEN, "stderr", "y")]).read() == "y"
+
+
+def test_a_closed_stream_is_closed() -> None:
+    stream = ModalLogStream(entries(["a"]))
+    stream.close()
+    with pytest.raises(ValueError, match="closed"):
+        stream.read()
+
+
+def test_a_broken_connection_is_no_end() -> None:
+    def broken():
+        yield LogEntry(WHEN, "stdout", "a")
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        ModalLogStream(broken()).read()
+
+
+def test_markers_are_left_out_and_the_rest_is_kept() -> None:
+    marker = f"[trebuchet:{nonce_for('k')}] phase=run\n"
+    log = [
+        LogEntry(WHEN, "stderr", f"before\n{marker[:9]}"),
+        LogEntry(WHEN, "stdout", "out\n"),
+        LogEntry(WHEN, "stderr", f"{marker[9:]}after ["),
+    ]
+    shown = list(without_markers(log, "k"))
+    assert [entry.message for entry in shown if entry.source == "stderr"] == ["before\n", "after ", "["]
+    assert [entry.message for entry in shown if entry.source == "stdout"] == ["out\n"]
