@@ -6,8 +6,8 @@ import asyncio
 import time
 
 import pytest
-from support.sandboxes import processes_with, until
 
+from support.sandboxes import processes_with, until
 from trebuchet.emulator.process.errors import NotRunningError
 
 

@@ -8,14 +8,13 @@ import subprocess
 from pathlib import Path
 
 from support.sandboxes import until
-
 from trebuchet.emulator.process.spec import Bind
 
 _SYSTEM = ("/usr/bin", "/etc", "/opt", "/var/lib", "/usr/local/bin")
 
 
 def _host_listing() -> dict[str, list[str]]:
-    return {folder: sorted(os.listdir(folder)) for folder in _SYSTEM}
+    return {folder: sorted(path.name for path in Path(folder).iterdir()) for folder in _SYSTEM}
 
 
 def test_a_job_that_deletes_and_installs_does_not_touch_the_host(run_script):
@@ -23,7 +22,7 @@ def test_a_job_that_deletes_and_installs_does_not_touch_the_host(run_script):
     ended = run_script(
         "echo '#!/bin/sh' > /usr/local/bin/tool; chmod +x /usr/local/bin/tool; tool && echo installed; "
         "touch /etc/made /opt/made /var/lib/made /made; mkdir /data; echo gone >> /etc/made; "
-        "rm -rf /usr/bin/* /opt/*; echo /usr/bin/*"
+        "rm -rf /usr/bin/* /etc/a* /opt/made; echo /usr/bin/*"
     )
     assert ended.stdout == b"installed\n/usr/bin/*\n"
     assert ended.stderr == b""
@@ -93,7 +92,8 @@ def test_the_hosts_secrets_in_system_folders_are_blank(run_script):
 def test_root_inside_has_no_power_over_the_host(run_script):
     ended = run_script(
         "mount -t tmpfs x /mnt && echo mounted; mknod /tmp/disk b 8 0 && echo made; "
-        "umount /etc && echo unmounted; unshare -m true && echo unshared; mount -o remount,rw /sys && echo remounted"
+        "umount /etc && echo unmounted; unshare -m true && echo unshared; "
+        "mount -o remount,rw /sys && echo remounted"
     )
     assert ended.stdout == b""
 
@@ -101,8 +101,8 @@ def test_root_inside_has_no_power_over_the_host(run_script):
 def test_no_setting_of_the_kernel_can_be_written(run_script):
     """It only opens them for writing, and writes nothing: where the test fails the host stays as it is."""
     ended = run_script(
-        "for f in $(find /proc/sys/kernel /proc/sys/vm /proc/irq /proc/fs /sys/kernel /sys/fs/cgroup -maxdepth 2 "
-        "-type f 2> /dev/null) /proc/sysrq-trigger; do (: >> $f) 2> /dev/null && echo $f; done | head -5; "
+        "for f in $(find /proc/sys/kernel /proc/sys/vm /proc/irq /proc/fs /sys/kernel /sys/fs/cgroup "
+        "-maxdepth 2 -type f 2> /dev/null) /proc/sysrq-trigger; do (: >> $f) 2> /dev/null && echo $f; done | head -5; "
         "head -c 1 /proc/kcore; cat /proc/keys"
     )
     assert ended.stdout == b""
@@ -110,7 +110,8 @@ def test_no_setting_of_the_kernel_can_be_written(run_script):
 
 def test_root_inside_can_do_what_package_managers_do(run_script):
     ended = run_script(
-        "set -e; touch f; chown root:root f; chmod 4755 f; chmod 000 f; cat f; mkdir -p /srv/x; ln -s f g; mkfifo p; "
+        "set -e; touch f; chown root:root f; chmod 4755 f; chmod 000 f; cat f; mkdir -p /srv/x; ln -s f g; "
+        "mkfifo p; "
         "echo more >> /etc/new; mv /etc/new /etc/newer; sed -i s/more/less/ /etc/newer; cat /etc/newer"
     )
     assert (ended.stdout, ended.state.exit_code) == (b"less\n", 0), ended.stderr
@@ -203,7 +204,8 @@ def test_extra_layers_lie_over_the_host_and_are_not_written(run_script, tmp_path
         (tmp_path / name / "usr/local/share/layers" / name).write_text(name)
         (tmp_path / name / "app/which").write_text(name)
     ended = run_script(
-        "cat /usr/local/share/layers/* /app/which; echo changed > /app/which; rm /usr/local/share/layers/low; ls /usr/bin/env",
+        "cat /usr/local/share/layers/* /app/which; echo changed > /app/which; rm /usr/local/share/layers/low; "
+        "ls /usr/bin/env",
         layers=(tmp_path / "low", tmp_path / "high"),
     )
     assert ended.stdout == b"highlowhigh/usr/bin/env\n"

@@ -6,7 +6,6 @@ import os
 import time
 
 from support.sandboxes import processes_with, until
-
 from trebuchet.emulator.process.isolation import Isolation, find_isolation
 from trebuchet.emulator.process.spec import Bind
 

@@ -38,7 +38,8 @@ def test_it_is_the_engines_version_at_the_place_of_a_container_image(run_script)
         "python -c 'import sys; print(sys.version, sys.prefix)'; command -v python python3 pip uv"
     )
     assert ended.stdout.decode() == (
-        f"{sys.version} /usr/local\n/usr/local/bin/python\n/usr/local/bin/python3\n/usr/local/bin/pip\n/usr/local/bin/uv\n"
+        f"{sys.version} /usr/local\n"
+        "/usr/local/bin/python\n/usr/local/bin/python3\n/usr/local/bin/pip\n/usr/local/bin/uv\n"
     )
 
 
@@ -95,9 +96,10 @@ def test_a_source_distribution_builds_with_what_the_sandbox_has(run_script, tmp_
         "    name = 'built-1-py3-none-any.whl'\n"
         "    with zipfile.ZipFile(folder + '/' + name, 'w') as wheel:\n"
         "        wheel.writestr('built.py', 'print(7)')\n"
-        "        wheel.writestr('built-1.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: built\\nVersion: 1\\n')\n"
-        "        wheel.writestr('built-1.dist-info/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n"
-        "        wheel.writestr('built-1.dist-info/RECORD', '')\n"
+        "        add = lambda name, text: wheel.writestr('built-1.dist-info/' + name, text)\n"
+        "        add('METADATA', 'Metadata-Version: 2.1\\nName: built\\nVersion: 1\\n')\n"
+        "        add('WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n"
+        "        add('RECORD', '')\n"
         "    return name\n"
     )
     subprocess.run(["tar", "-czf", tmp_path / "built-1.tar.gz", "-C", tmp_path, "source"], check=True)

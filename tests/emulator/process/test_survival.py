@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from support.sandboxes import until
 
@@ -21,7 +22,8 @@ from trebuchet.emulator.process.spec import ProcessSpec
 async def main(state, folders):
     async with ProcessHost(state) as host:
         for number, folder in enumerate(folders):
-            script = f"for n in $(seq 150); do echo line $n; sleep 0.01; done; read word; echo $word >&2; exit {number}"
+            script = "for n in $(seq 150); do echo line $n; sleep 0.01; done; read word; echo $word >&2; "
+            script += f"exit {number}"
             await host.start(ProcessSpec(id=folder.name, argv=("bash", "-c", script)), folder)
         print("started", flush=True)
         await asyncio.sleep(1000)
@@ -80,7 +82,7 @@ def test_a_time_limit_holds_while_no_daemon_lives(engine_state, drive):
         folders.append(await sandboxes.start("sleep 1000", timeout_s=0.5))
 
     async def look(sandboxes):
-        await until(lambda: (folders[0] / "result").exists())
+        await until((folders[0] / "result").exists)
         assert sandboxes.host.state(folders[0]).cause == "timeout"
 
     drive(start)
@@ -98,12 +100,16 @@ def test_a_killed_fork_server_is_replaced(drive):
     drive(body)
 
 
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_sandboxes_that_ended_leave_no_descriptor_open(drive):
     async def body(sandboxes):
         await sandboxes.run("true")
-        before = len(os.listdir("/proc/self/fd"))
+        before = _descriptors()
         for _ in range(5):
             await asyncio.gather(*(sandboxes.run("true") for _ in range(8)))
-        await until(lambda: len(os.listdir("/proc/self/fd")) <= before + 2)
+        await until(lambda: _descriptors() <= before + 2)
 
     drive(body)

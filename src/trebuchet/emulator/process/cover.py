@@ -33,7 +33,7 @@ _OWNED_FILES = (
 """What package managers write in place, and so has to be the sandbox's own for an ordinary user: copied."""
 _ROOTS_TREES = {"etc": 99, "var": 99, "opt": 2, "usr": 2}
 """How deep to look for what others may not see."""
-_USERS_TREES = {"etc": 99, "var": 6, "opt": 2, "usr": 5}
+_USERS_TREES = {"etc": 99, "var": 6, "opt": 5, "usr": 5}
 """How deep an ordinary user's sandbox may write, and so is looked at."""
 _KEY_FOLDERS = (
     "/etc",

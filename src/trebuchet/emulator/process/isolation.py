@@ -17,7 +17,7 @@ _OVERLAYS_SINCE = (0, 11)
 _PROBE_S = 20
 _ONE_USER = (
     "A sandbox has one user, root: `chown` to another fails, and so does installing what needs one; "
-    "the host's own files in /usr, /etc, /var and /opt can be replaced and deleted, not edited in place."
+    "the host's own files can be replaced and deleted a few folders deep, not edited in place."
 )
 _IN_MEMORY = (
     "What a sandbox writes to system folders is kept in memory: "

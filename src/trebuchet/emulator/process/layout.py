@@ -123,7 +123,14 @@ def lay_out(
             arguments += ["--overlay", str(root / name), str(folder / framing.WORK / str(number)), f"/{name}"]
         else:
             arguments += ["--tmp-overlay", f"/{name}"]
-    arguments += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
+    arguments += _kernel_arguments(devices)
+    for bind in binds:
+        arguments += ["--ro-bind" if bind.read_only else "--bind", str(bind.source), bind.target]
+    return Layout(arguments, list(folders.items()))
+
+
+def _kernel_arguments(devices: Sequence[Bind]) -> list[str]:
+    arguments = ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
     for name in _KERNEL_SETTINGS:
         arguments += ["--ro-bind-try", name, name]
     for name in _KERNEL_SECRETS:
@@ -131,9 +138,7 @@ def lay_out(
             arguments += ["--ro-bind", os.devnull, name]
     for device in devices:
         arguments += ["--dev-bind", str(device.source), device.target]
-    for bind in binds:
-        arguments += ["--ro-bind" if bind.read_only else "--bind", str(bind.source), bind.target]
-    return Layout(arguments, list(folders.items()))
+    return arguments
 
 
 def _add_host_path(tree: Tree, path: Path, state: Path) -> None:

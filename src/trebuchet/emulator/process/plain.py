@@ -1,7 +1,7 @@
 """The folder of a process that no container holds: its files and its Python.
 
-Uploads are copied into it, since nothing else keeps the process from changing them; volumes are symbolic links.
-The Python is a virtual environment, put together from links in some 20 ms.
+Uploads are copied into it, since nothing else keeps the process from changing them; volumes are symbolic
+links. The Python is a virtual environment, put together in no time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.process.python_layer import python_program, uv_programs
@@ -18,6 +17,7 @@ from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from trebuchet.emulator.process.spec import Bind
 
@@ -67,9 +67,13 @@ def _make_environment(environment: Path, seeds: Path) -> None:
     for name in ("pip", "pip3", f"pip{version}"):
         (programs / name).write_text(_PIP)
         (programs / name).chmod(0o755)
-    (environment / "pyvenv.cfg").write_text(
-        f"home = {python_program().parent}\ninclude-system-site-packages = false\nversion = {sys.version.split()[0]}\n"
-    )
+    settings = {
+        "home": str(python_program().parent),
+        "include-system-site-packages": "false",
+        "version": sys.version.split()[0],
+    }
+    text = "".join(f"{name} = {value}\n" for name, value in settings.items())
+    (environment / "pyvenv.cfg").write_text(text)
     packages = environment / "lib" / f"python{version}" / "site-packages"
     shutil.copytree(seeds, packages, copy_function=_link)
 

@@ -131,7 +131,7 @@ def _place_programs(folder: Path) -> None:
 
 
 def uv_programs() -> list[Path]:
-    """uv and uvx, where the engine has them."""
+    """The programs uv and uvx, where the engine has them."""
     found = shutil.which("uv")
     if importlib.util.find_spec("uv") is not None:
         import uv  # noqa: PLC0415 - an installation without it has the one on PATH
