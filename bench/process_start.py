@@ -2,8 +2,8 @@
 
     python bench/process_start.py
 
-Prints: the time to the first byte of `echo` as a ratio to bare bubblewrap's, sandboxes of `true` a second (16 at
-a time), memory a sleeping sandbox, output in MB/s, and the time of an exec.
+Prints: the time to the first byte of `echo` as a ratio to bare bubblewrap's, sandboxes of `true` a second
+(16 at a time), memory a sleeping sandbox, output in MB/s, and the time of an exec.
 """
 
 from __future__ import annotations

@@ -102,8 +102,8 @@ def test_no_setting_of_the_kernel_can_be_written(run_script):
     """It only opens them for writing, and writes nothing: where the test fails the host stays as it is."""
     ended = run_script(
         "for f in $(find /proc/sys/kernel /proc/sys/vm /proc/irq /proc/fs /sys/kernel /sys/fs/cgroup "
-        "-maxdepth 2 -type f 2> /dev/null) /proc/sysrq-trigger; do (: >> $f) 2> /dev/null && echo $f; done | head -5; "
-        "head -c 1 /proc/kcore; cat /proc/keys"
+        "-maxdepth 2 -type f 2> /dev/null) /proc/sysrq-trigger; do (: >> $f) 2> /dev/null && echo $f; "
+        "done | head -5; head -c 1 /proc/kcore; cat /proc/keys"
     )
     assert ended.stdout == b""
 
@@ -204,8 +204,8 @@ def test_extra_layers_lie_over_the_host_and_are_not_written(run_script, tmp_path
         (tmp_path / name / "usr/local/share/layers" / name).write_text(name)
         (tmp_path / name / "app/which").write_text(name)
     ended = run_script(
-        "cat /usr/local/share/layers/* /app/which; echo changed > /app/which; rm /usr/local/share/layers/low; "
-        "ls /usr/bin/env",
+        "cat /usr/local/share/layers/* /app/which; echo changed > /app/which; "
+        "rm /usr/local/share/layers/low; ls /usr/bin/env",
         layers=(tmp_path / "low", tmp_path / "high"),
     )
     assert ended.stdout == b"highlowhigh/usr/bin/env\n"

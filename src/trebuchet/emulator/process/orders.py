@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,8 +94,10 @@ async def learn_machine(state: Path, isolation: Isolation) -> Machine:
     if isolation.mode == "plain":
         seeds = await ensure_layer(state, SEEDS, python_key())
         return Machine(state, isolation, Tree(), (), variables, seeds)
-    cover = await ensure_layer(state, COVER, cover_key(own_users=isolation.own_users))
-    python = await ensure_layer(state, PYTHON, python_key())
+    cover, python = await asyncio.gather(
+        ensure_layer(state, COVER, cover_key(own_users=isolation.own_users)),
+        ensure_layer(state, PYTHON, python_key()),
+    )
     tree = host_tree(state, (cover, python))
     return Machine(state, isolation, tree, tuple(_host_binds(state, variables)), variables)
 
