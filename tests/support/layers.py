@@ -36,9 +36,11 @@ class Archive:
     _buffer: io.BytesIO = field(default_factory=io.BytesIO)
 
     def __post_init__(self) -> None:
-        self._tar = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.PAX_FORMAT)
+        self._tar = tarfile.TarFile(fileobj=self._buffer, mode="w", format=tarfile.PAX_FORMAT)
 
-    def add(self, name: str, content: bytes | None = None, *, kind: bytes = tarfile.REGTYPE, **facts: Any) -> Archive:
+    def add(
+        self, name: str, content: bytes | None = None, *, kind: bytes = tarfile.REGTYPE, **facts: Any
+    ) -> Archive:
         member = tarfile.TarInfo(name)
         member.type, member.mtime, member.mode = kind, MTIME, 0o644
         member.size = len(content or b"")

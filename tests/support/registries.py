@@ -75,7 +75,9 @@ class Registry:
 
 
 @contextlib.contextmanager
-def run_registry(folder: Path, *, login: tuple[str, str] | None = None, htpasswd: str = "") -> Iterator[Registry]:
+def run_registry(
+    folder: Path, *, login: tuple[str, str] | None = None, htpasswd: str = ""
+) -> Iterator[Registry]:
     assert PROGRAM
     port = free_port()
     settings: dict[str, Any] = {
@@ -123,7 +125,7 @@ class Gate:
     """A listener before a registry that can break connections off or hold them up.
 
     Attributes:
-        break_after: Bytes of an answer after which each of the next connections is cut, one entry a connection.
+        break_after: Bytes after which the answers to the next requests for blobs are cut, one each.
         hold: While it is not set, no answer's byte beyond `hold_after` goes through.
         requests: The first lines and ranges of what was asked.
     """
@@ -154,16 +156,18 @@ class Gate:
             threading.Thread(target=self._pass_on, args=(client,), daemon=True).start()
 
     def _pass_on(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self.target)) as server:
-            with contextlib.suppress(OSError):
-                while request := _read_request(client):
-                    lines = request.decode("latin-1").split("\r\n")
-                    ranges = [line for line in lines if line.lower().startswith("range:")]
-                    self.requests.append(" ".join([lines[0], *ranges]))
-                    # One answer a connection, so that its end is seen.
-                    server.sendall(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
-                    self._answer(server, client, is_blob="/blobs/" in lines[0])
-                    return
+        with (
+            client,
+            socket.create_connection(("127.0.0.1", self.target)) as server,
+            contextlib.suppress(OSError),
+        ):
+            request = _read_request(client)
+            lines = request.decode("latin-1").split("\r\n")
+            ranges = [line for line in lines if line.lower().startswith("range:")]
+            self.requests.append(" ".join([lines[0], *ranges]))
+            # One answer a connection, so that its end is seen.
+            server.sendall(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+            self._answer(server, client, is_blob="/blobs/" in lines[0])
 
     def _answer(self, server: socket.socket, client: socket.socket, *, is_blob: bool) -> None:
         limit = self.break_after.pop(0) if is_blob and self.break_after else None

