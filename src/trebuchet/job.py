@@ -20,11 +20,13 @@ class Position:
         key: Its dotted name as the file writes it, which need not be the name it has in `JobConfig`.
         line: Counted from 1; None for a value from the command line.
         column: Counted from 1; None for a value from the command line.
+        leaf: Whether nothing stands below it: a scalar, an empty collection, a list with no mapping in it.
     """
 
     key: str
     line: int | None = None
     column: int | None = None
+    leaf: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +114,7 @@ class JobConfig:
         source: The file it was read from, for messages; None for a job made in Python.
         extras: Fields that a dialect knows and that have no place above, as read; each is accounted for in
             the plan.
-        positions: Each leaf of the file by its dotted name here, and where it stands.
+        positions: Where each value of the file stands, by its dotted name here.
     """
 
     name: str | None = None

@@ -1,4 +1,4 @@
-"""Where each leaf of a document stands."""
+"""Where each value of a document stands."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
 
 
 def positions(document: Entry, renamed: Mapping[str, tuple[str, ...]]) -> dict[str, Position]:
-    """Each leaf by its dotted name in `JobConfig`: a scalar, an empty collection, a list with no mapping.
+    """Each value, leaf or not, by its dotted name in `JobConfig`.
 
     Args:
         document: The file's tree.
         renamed: Dotted key in the file to those it has in `JobConfig`, where they differ.
     """
     found: dict[str, Position] = {}
-    for key, entry in _leaves("", document):
-        position = Position(key, entry.line, entry.column)
+    for key, entry, leaf in _values("", document):
+        position = Position(key, entry.line, entry.column, leaf)
         for ours in _ours(key, renamed):
-            # Two keys may come to one field; the first that says something keeps the place.
-            name = ours if ours not in found else key
-            found[name] = position
+            # Two keys may come to one field: it stands at the first that says something.
+            taken = ours in found and found[ours].leaf
+            found[key if taken else ours] = position
     return found
 
 
-def _leaves(key: str, entry: Entry) -> Iterator[tuple[str, Entry]]:
+def _values(key: str, entry: Entry) -> Iterator[tuple[str, Entry, bool]]:
     inner = list(entry.mapping.items())
     if any(one.is_mapping for one in entry.members):
         inner = [(str(index), one) for index, one in enumerate(entry.members)]
-    if key and not inner:
-        yield key, entry
+    if key:
+        yield key, entry, not inner
     for name, one in inner:
-        yield from _leaves(f"{key}.{name}" if key else name, one)
+        yield from _values(f"{key}.{name}" if key else name, one)
 
 
 def _ours(key: str, renamed: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -98,7 +98,8 @@ def _miscounted(wish: _Wish) -> _Unfit | None:
         return _Unfit(f"{wish.count:g} {wish.name} is no number of GPUs", "leave accelerators out for none")
     if wish.count != int(wish.count):
         return _Unfit(
-            f"a fraction of a {wish.name} cannot be had", f"ask for {wish.name}:{math.ceil(wish.count)}"
+            f"{wish.count:g} of a GPU cannot be had, only whole ones",
+            f"ask for {wish.name}:{math.ceil(wish.count)}",
         )
     return None
 

@@ -24,11 +24,9 @@ class UnaccountedError(AssertionError):
 
 def leaves(job: JobConfig) -> set[str]:
     """The dotted keys of all that was asked for: those of the file, and what was added to it in Python."""
+    written = {name for name, position in job.positions.items() if position.leaf}
     added = {*_flat("", job), *_flat("", job.extras)} - job.positions.keys()
-    return {
-        *job.positions,
-        *(leaf for leaf in added if not any(above in job.positions for above in _above(leaf))),
-    }
+    return {*written, *(leaf for leaf in added if not any(above in written for above in _above(leaf)))}
 
 
 def _above(key: str) -> Iterator[str]:
@@ -76,7 +74,7 @@ def close_account(job: JobConfig, findings: Findings) -> tuple[dict[str, Treatme
         raise PlanError([written.problem(refusal) for refusal in findings.refusals])
     account: dict[str, Treatment] = {}
     for leaf in sorted(leaves(job)):
-        treatment = _nearest(leaf, findings.settled)
+        treatment = "translated" if leaf in findings.empty else _nearest(leaf, findings.settled)
         if treatment is None:
             raise UnaccountedError(f"the plan says nothing about {leaf}")
         key = written.key(leaf)
@@ -95,15 +93,7 @@ class _Written:
 
     def __init__(self, job: JobConfig) -> None:
         self._file = str(job.source)
-        self._positions = {**job.positions}
-        for name, position in job.positions.items():
-            # What is said about a whole stands where its first part does.
-            for above in _above(name):
-                suffix = name[len(above) :]
-                key = position.key.removesuffix(suffix)
-                self._positions.setdefault(
-                    above, replace(position, key=key if key != position.key else above)
-                )
+        self._positions = job.positions
 
     def key(self, field: str) -> str:
         position = self._positions.get(field)

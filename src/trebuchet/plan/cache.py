@@ -14,23 +14,21 @@ if TYPE_CHECKING:
 
 PLACE = "/root/.cache/huggingface"
 _HUB = f"{PLACE}/hub"
-_FIELD = "file_mounts"
 
 
-def cache_mount(name: str, taken: Iterable[str], findings: Findings) -> VolumeMount | None:
-    """Where the cache goes, given the places that the job's own files take; None where they leave it no room.
+def cache_mount(name: str, taken: Iterable[tuple[str, str]], findings: Findings) -> VolumeMount | None:
+    """Where the cache goes, given the job's own fields and places; None where they leave it no room.
 
     A mount hides what lies below it, so a token that arrives in the cache's folder would be gone: then only
     the models below it are cached.
     """
     if not name:
         return None
-    inside = [path for path in taken if within(path, PLACE) or within(PLACE, path)]
+    inside = [(field, path) for field, path in taken if within(path, PLACE) or within(PLACE, path)]
     if not inside:
         return VolumeMount(name=name, path=PLACE)
-    if any(within(path, _HUB) or within(_HUB, path) for path in inside):
-        findings.noted(
-            _FIELD, "leaves the model cache out", f"{inside[0]} takes the place of the Volume {name}"
-        )
-        return None
+    for field, path in inside:
+        if within(path, _HUB) or within(_HUB, path):
+            findings.noted(field, "takes the place of the model cache", f"the Volume {name} is left out")
+            return None
     return VolumeMount(name=name, path=_HUB, sub_path="hub")

@@ -20,6 +20,7 @@ VCPUS_PER_CORE = 2
 
 _VCPUS_PER_GPU = 4
 _GIB_PER_GPU = 16
+_WHY_DEFAULT = "the file names none, and Modal's own default is too small for a GPU job"
 
 _ABSURD = 1e9
 
@@ -52,7 +53,7 @@ def _vcpus(wanted: Alternative, gpu: Gpu | None, findings: Findings) -> float | 
         if gpu is None:
             return None
         vcpus = _VCPUS_PER_GPU * gpu.count
-        findings.noted(field, f"{vcpus} vCPUs are asked for", _why_default(_VCPUS_PER_GPU, "vCPUs"))
+        findings.noted(field, f"{_VCPUS_PER_GPU} vCPUs are asked for with each GPU", _WHY_DEFAULT)
         return float(vcpus)
     match = _CPUS.fullmatch(_text(value))
     number = float(match[1]) if match else 0.0
@@ -62,10 +63,6 @@ def _vcpus(wanted: Alternative, gpu: Gpu | None, findings: Findings) -> float | 
     return number
 
 
-def _why_default(number: int, unit: str) -> str:
-    return f"the file names none, and Modal's own default is too small for a GPU job; {number} {unit} a GPU"
-
-
 def _memory_mib(wanted: Alternative, gpu: Gpu | None, vcpus: float | None, findings: Findings) -> int | None:
     field, value = wanted.place("memory"), wanted.get("memory")
     findings.translated(field)
@@ -73,7 +70,7 @@ def _memory_mib(wanted: Alternative, gpu: Gpu | None, vcpus: float | None, findi
         if gpu is None:
             return None
         gib = _GIB_PER_GPU * gpu.count
-        findings.noted(field, f"{gib} GiB are asked for", _why_default(_GIB_PER_GPU, "GiB"))
+        findings.noted(field, f"{_GIB_PER_GPU} GiB are asked for with each GPU", _WHY_DEFAULT)
         return gib * 1024
     match = _MEMORY.fullmatch(_text(value))
     if match is None or not 0 < float(match[1]) < _ABSURD:

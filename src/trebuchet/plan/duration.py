@@ -47,5 +47,9 @@ def restarts(job: JobConfig, findings: Findings) -> None:
                 f"{shown(reason)} is no reason",
                 "preempted, failure, or exit codes from 1 to 255",
             )
+    asked = job.positions.get("max_restarts")
+    if asked is not None and asked.key.endswith(("job_recovery", "spot_recovery", "strategy")):
+        done = f"starts the job again at most {job.max_restarts} times"
+        findings.noted("restart_on", done, "an end to it keeps a broken job from running for ever")
     if job.restart_on and not job.max_restarts:
         findings.noted("restart_on", "has no effect", "max_restarts allows no restart")

@@ -21,7 +21,7 @@ def environment(job: JobConfig, findings: Findings) -> dict[str, str]:
     """The values of `envs` and `secrets`; what is said about them never holds a value."""
     values: dict[str, str] = {}
     for section, variables in (("envs", job.envs), ("secrets", job.secrets)):
-        findings.translated(section)
+        findings.known(section)
         option = "--env" if section == "envs" else "--secret"
         for name, value in variables.items():
             field = f"{section}.{name}"

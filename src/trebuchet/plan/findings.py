@@ -31,6 +31,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.settled: dict[str, Treatment] = {}
+        self.empty: set[str] = set()
         self.notes: list[Note] = []
         self.refusals: list[Refusal] = []
 
@@ -38,6 +39,10 @@ class Findings:
         """These do what they say."""
         for field in fields:
             self.settled.setdefault(field, "translated")
+
+    def known(self, *fields: str) -> None:
+        """These say nothing by themselves; only what is in them has to be settled."""
+        self.empty.update(fields)
 
     def noted(self, field: str, done: str, why: str) -> None:
         """The field is accepted, and the user is told what becomes of it."""
@@ -62,9 +67,11 @@ class Findings:
             for refusal in other.refusals:
                 self.refused(refusal.field, refusal.why, refusal.hint)
             self.translated(*other.settled)
+            self.known(*other.empty)
 
     def adopt_as_dropped(self, other: Findings) -> None:
         """Take over what was found about an alternative that cannot be had, where another one can."""
         for refusal in other.refusals:
             self.noted(refusal.field, "this alternative is left out", refusal.why)
         self.translated(*other.settled)
+        self.known(*other.empty)

@@ -66,6 +66,8 @@ def make_plan(
     """
     findings = Findings()
     findings.translated("name", "user", "outputs")
+    findings.known("resources", "resources.any_of")
+    findings.known(*(f"resources.any_of.{index}" for index in range(len(job.resources.any_of))))
     cloud_named(job, cloud, findings)
     _nodes(job, findings)
     promises(job, findings)
@@ -98,12 +100,11 @@ def _common(
     uploads = file_mounts(job, public, paths, findings)
     storage = Storage(job, public, cloud, findings)
     storage.collect()
-    mounts = [mount.path for mount in (*storage.volumes, *storage.buckets)]
-    refuse_hidden(((field, upload.target) for field, upload in uploads.items()), mounts, findings)
+    arriving = [(field, upload.target) for field, upload in uploads.items()]
+    refuse_hidden(arriving, storage.places.values(), findings)
     volumes = storage.volumes
-    taken = [*(upload.target for upload in uploads.values()), *mounts]
     if all(volume.name != cache_volume for volume in volumes):
-        cache = cache_mount(cache_volume, taken, findings)
+        cache = cache_mount(cache_volume, [*arriving, *storage.places.items()], findings)
         volumes = [*volumes, cache] if cache else volumes
     git, local = (source, ()) if isinstance(source, GitSource) else (None, (source,) if source else ())
     return SandboxSpec(

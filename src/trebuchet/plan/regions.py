@@ -23,20 +23,18 @@ def regions(wanted: Alternative, cloud: str, findings: Findings) -> tuple[str, .
     zone = wanted.place("zone")
     findings.translated(zone)
     if wanted.get("zone") is not None:
-        findings.noted(zone, "is not used", "sandboxes cannot choose a zone")
+        findings.noted(zone, f"{wanted.get('zone')} is not used", "sandboxes cannot choose a zone")
     field, region = wanted.place("region"), wanted.get("region")
     findings.translated(field)
     if region is None:
         return ()
     if cloud != "modal":
-        findings.noted(field, "is not used", "the job runs on this machine")
+        findings.noted(field, f"{region} is not used", "the job runs on this machine")
     elif str(region).lower() in _MODAL_REGIONS:
         findings.noted(
             field, f"only Modal's region {region.lower()} is used", "Modal charges more for a chosen region"
         )
         return (region.lower(),)
     else:
-        findings.noted(
-            field, "is not used", f"{region} is none of Modal's regions; any of them may run the job"
-        )
+        findings.noted(field, f"{region} is not used", "it is none of Modal's regions; any may run the job")
     return ()

@@ -39,6 +39,11 @@ _MODES = {
 class Storage:
     """Collects the mounts of a job, each at a place of its own.
 
+    Attributes:
+        volumes: Those found.
+        buckets: Those found.
+        places: Field to the place that it fills.
+
     Args:
         job: Whose they are.
         variables: What fills the `$NAME`s.
@@ -49,6 +54,7 @@ class Storage:
     def __init__(self, job: JobConfig, variables: Mapping[str, str], cloud: str, findings: Findings) -> None:
         self.volumes: list[VolumeMount] = []
         self.buckets: list[BucketMount] = []
+        self.places: dict[str, str] = {}
         self._job = job
         self._variables = variables
         self._cloud = cloud
@@ -56,7 +62,7 @@ class Storage:
 
     def collect(self) -> None:
         """Look at `storage_mounts` and `volumes`."""
-        self._findings.translated("storage_mounts", "volumes")
+        self._findings.known("storage_mounts", "volumes")
         for target, mount in self._job.storage_mounts.items():
             self._each(f"storage_mounts.{target}", target, mount)
         for target, volume in self._job.volumes.items():
@@ -65,7 +71,7 @@ class Storage:
     def _each(self, field: str, target: str, what: StorageMount | str | Mapping[str, Any] | None) -> None:
         self._findings.translated(field)
         try:
-            where = self._free_place(target)
+            where = self.places[field] = self._free_place(target)
             if field.startswith("storage_mounts"):
                 self._storage_mount(field, where, cast("StorageMount", what))
             else:
@@ -77,7 +83,7 @@ class Storage:
         where = place(target, self._variables).rstrip("/") or "/"
         if where in {"/", "/root", "/tmp"}:  # noqa: S108 - a place to keep out of
             raise PlaceError(f"nothing can be mounted at {where}", "name a folder below it")
-        if any(where == other.path for other in (*self.volumes, *self.buckets)):
+        if where in self.places.values():
             raise PlaceError(f"something else is mounted at {where} already")
         return where
 

@@ -94,6 +94,8 @@ def _git(job: JobConfig, url: str, findings: Findings) -> GitSource | None:
         return None
     if job.working_dir_ref is not None and not _GIT_REF.fullmatch(job.working_dir_ref):
         findings.refused("working_dir_ref", f"{shown(job.working_dir_ref)} is no branch, tag or commit")
+    at = f" at {job.working_dir_ref}" if job.working_dir_ref else ""
+    findings.noted("working_dir", f"is cloned{at} before setup", "it names a git repository")
     return GitSource(url, job.working_dir_ref)
 
 
@@ -101,7 +103,7 @@ def file_mounts(
     job: JobConfig, variables: Mapping[str, str], paths: LocalPaths, findings: Findings
 ) -> dict[str, Upload]:
     """The uploads of `file_mounts` by their field, in their order."""
-    findings.translated("file_mounts")
+    findings.known("file_mounts")
     found: dict[str, Upload] = {}
     for target, source in job.file_mounts.items():
         field = f"file_mounts.{target}"
