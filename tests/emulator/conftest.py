@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.engine import Engine, local_engine
 
 if TYPE_CHECKING:
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine with two pretended H100s and an A100, for tests that leave it as they found it."""
-    with local_engine(tmp_path_factory.mktemp("engine"), env={"TREBUCHET_LOCAL_GPUS": "2xH100,1xA100-80GB"}) as made:
+    with local_engine(
+        tmp_path_factory.mktemp("engine"), env={"TREBUCHET_LOCAL_GPUS": "2xH100,1xA100-80GB"}
+    ) as made:
         yield made
 
 

@@ -44,7 +44,9 @@ def test_a_local_file_shows_in_the_sandbox(engine: Engine, tmp_path: Path) -> No
     (tmp_path / "run.sh").write_bytes(b"#!/bin/sh\necho \xc3\xa9 $0\r\n")
     (tmp_path / "run.sh").chmod(0o755)
     image = image_with(tmp_path / "run.sh", "/root/tools/run.sh")
-    code, output = engine.run("sh", "-c", "stat -c %a /root/tools/run.sh; sha256sum </root/tools/run.sh", image=image)
+    code, output = engine.run(
+        "sh", "-c", "stat -c %a /root/tools/run.sh; sha256sum </root/tools/run.sh", image=image
+    )
     digest = hashlib.sha256((tmp_path / "run.sh").read_bytes()).hexdigest()
     assert (code, output) == (0, f"755\n{digest}  -\n")
 
@@ -62,7 +64,9 @@ def test_a_local_folder_shows_in_the_sandbox(engine: Engine, tmp_path: Path) -> 
 def test_what_a_sandbox_does_to_its_files_stays_its_own(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("shared")
     image = image_with(tmp_path, "/work/here")
-    spoil = "echo spoilt > /work/here/data; chmod 777 /work/here/data; touch /work/here/new; cat /work/here/data"
+    spoil = (
+        "echo spoilt > /work/here/data; chmod 777 /work/here/data; touch /work/here/new; cat /work/here/data"
+    )
     assert engine.run("sh", "-c", spoil, image=image) == (0, "spoilt\n")
     assert engine.run("sh", "-c", "ls /work/here; cat /work/here/data", image=image) == (0, "data\nshared")
     assert (tmp_path / "data").read_text() == "shared"
@@ -87,7 +91,7 @@ def test_a_large_file_goes_through_the_blob_store(engine: Engine, tmp_path: Path
     content = os.urandom(6 * 1024 * 1024)
     (tmp_path / "big").write_bytes(content)
     engine.clear_calls()
-    code, output = engine.run("sha256sum", "/srv/big", image=image_with(tmp_path / "big", "/srv/big"))
+    _, output = engine.run("sha256sum", "/srv/big", image=image_with(tmp_path / "big", "/srv/big"))
     assert output.split()[0] == hashlib.sha256(content).hexdigest()
     assert engine.calls()["BlobCreate"] == 1
 
@@ -165,7 +169,9 @@ def test_files_are_copied_within_a_volume(volume: modal.Volume) -> None:
     assert b"".join(volume.read_file("/to/c")) == b"c"
 
 
-def test_sandboxes_share_a_volume_with_each_other_and_with_the_caller(engine: Engine, volume: modal.Volume) -> None:
+def test_sandboxes_share_a_volume_with_each_other_and_the_caller(
+    engine: Engine, volume: modal.Volume
+) -> None:
     with volume.batch_upload() as batch:
         batch.put_file(BytesIO(b"from outside"), "/in")
     code, output = engine.run("sh", "-c", "cat /vol/in; echo more > /vol/out", volumes={"/vol": volume})

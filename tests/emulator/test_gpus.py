@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import modal
 import pytest
 from modal.exception import ConflictError, ExecutionError, InvalidError
-from support.engine import wait_until
 
+from support.engine import wait_until
 from trebuchet.emulator import machine
 from trebuchet.emulator.errors import EmulatorError
 

@@ -15,6 +15,7 @@ from modal.exception import (
     SandboxTerminatedError,
     SandboxTimeoutError,
 )
+
 from support.engine import wait_until
 
 if TYPE_CHECKING:
@@ -191,7 +192,9 @@ def test_logs_can_be_had_by_time_and_source(engine: Engine, options: dict[str, s
     stamps = [entry.timestamp for entry in entries]
     assert stamps == sorted(stamps)
     assert [entry.message for entry in sandbox.logs.fetch(since=before, source="stderr")] == ["two\n"]
-    assert [entry.message for entry in sandbox.logs.fetch(since=stamps[-1] - timedelta(microseconds=1))] == ["three\n"]
+    assert [entry.message for entry in sandbox.logs.fetch(since=stamps[-1] - timedelta(microseconds=1))] == [
+        "three\n"
+    ]
     assert [entry.message for entry in sandbox.logs.tail(1)] == ["three\n"]
 
 
@@ -223,7 +226,9 @@ def test_bytes_that_are_no_text_do_not_break_the_logs(engine: Engine) -> None:
 @both_versions
 def test_a_command_runs_beside_the_sandboxes_own(engine: Engine, options: dict[str, str]) -> None:
     sandbox = engine.create("sleep", "300", env={"INSIDE": "yes"}, **options)
-    process = sandbox.exec("sh", "-c", 'echo "$INSIDE $MORE $(pwd)"; cat; exit 3', env={"MORE": "too"}, workdir="/tmp")
+    process = sandbox.exec(
+        "sh", "-c", 'echo "$INSIDE $MORE $(pwd)"; cat; exit 3', env={"MORE": "too"}, workdir="/tmp"
+    )
     process.stdin.write("fed")
     process.stdin.write_eof()
     process.stdin.drain()
@@ -237,7 +242,9 @@ def test_a_call_that_is_repeated_is_done_once(engine: Engine) -> None:
     mark = word()
     for call in ("SandboxCreateV2", "SandboxCreate"):
         engine.set_faults({"call": call, "action": "lose_answer", "times": 1})
-        sandbox = engine.create("sleep", "60", tags={"mark": mark, "call": call}, **({} if "V2" in call else {"gpu": "H100"}))
+        sandbox = engine.create(
+            "sleep", "60", tags={"mark": mark, "call": call}, **({} if "V2" in call else {"gpu": "H100"})
+        )
         assert engine.listed(mark=mark, call=call) == [sandbox.object_id]
         sandbox.terminate()
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import uuid
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import modal
 import pytest
 from modal.exception import AlreadyExistsError, NotFoundError
+
 from support.engine import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.engine import Engine
 
 
@@ -71,7 +70,7 @@ def test_a_named_secret_stays_until_it_is_deleted(engine: Engine) -> None:
     with pytest.raises(NotFoundError):
         modal.Secret.from_name(name, required_keys=["MISSING"], client=engine.client).hydrate()
     for path in files_with(engine.state, canary):
-        assert os.stat(path).st_mode & 0o077 == 0
+        assert path.stat().st_mode & 0o077 == 0
     modal.Secret.objects.delete(name, client=engine.client)
     assert files_with(engine.state, canary) == []
     with pytest.raises(NotFoundError):
@@ -87,10 +86,7 @@ def test_no_value_is_in_any_process_listing(engine: Engine) -> None:
 
 def _command_lines() -> list[str]:
     found: list[str] = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                found.append(file.read().decode(errors="replace"))
-        except OSError:
-            continue
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            found.append((process / "cmdline").read_text(errors="replace"))
     return found

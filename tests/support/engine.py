@@ -87,7 +87,9 @@ class Engine:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.endpoint.url}/_trebuchet/{what}", data=data, method=method)
         request.add_header("Authorization", f"Bearer {self.endpoint.token_secret}")
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=DEADLINE_S) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            request, timeout=DEADLINE_S
+        ) as answer:
             return answer.read()
 
     # ── the daemon's life ──

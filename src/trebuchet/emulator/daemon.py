@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.endpoint import (
@@ -22,6 +22,9 @@ from trebuchet.emulator.endpoint import (
     read_endpoint,
 )
 from trebuchet.emulator.errors import EmulatorError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Endpoint", "ensure", "log_path", "running", "stop"]
 
@@ -35,15 +38,15 @@ def running(state: Path) -> Endpoint | None:
     if not daemon_lives(state):
         return None
     endpoint = read_endpoint(state)
-    # A daemon that is just starting holds the lock and has not told its endpoint yet, or a dead one's is left.
+    # A daemon that is just starting holds the lock, and the endpoint may still be that of a dead one.
     return endpoint if endpoint is not None and _pid_lives(endpoint.pid) else None
 
 
 def ensure(state: Path, *, idle_timeout_s: float | None = None) -> Endpoint:
     """The endpoint of a daemon that answers, started if need be; two callers at once start one.
 
-    A daemon that runs older code than the caller's, or that was told of other GPUs by `TREBUCHET_LOCAL_GPUS` than the
-    caller is, is replaced; its sandboxes run on.
+    A daemon that runs older code than the caller's, or that was told of other GPUs by `TREBUCHET_LOCAL_GPUS`
+    than the caller is, is replaced; its sandboxes run on.
 
     Args:
         state: The state directory, made if missing.

@@ -1,4 +1,4 @@
-"""How the daemon is found: the files it leaves in the state directory, and the lock it holds while it lives."""
+"""How the daemon is found: its files in the state directory, and the lock it holds while it lives."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.emulator.disk import make_private_folder, read_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 ALPHABET = string.ascii_letters + string.digits
 
@@ -63,7 +63,7 @@ def read_endpoint(state: Path) -> Endpoint | None:
     """What the daemon last told; it may be long gone."""
     try:
         known = read_json(endpoint_path(state))
-        return Endpoint(**known) if known is not None else None  # pyright: ignore[reportArgumentType] - our own file
+        return Endpoint(**cast("dict[str, Any]", known)) if known is not None else None
     except (ValueError, TypeError):
         return None  # written by another version
 
@@ -83,7 +83,7 @@ def _random_word(length: int) -> str:
 
 
 @contextmanager
-def exclusive_lock(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path) -> Generator[None]:
     """Hold a file lock, waiting for it; it ends with the block or with the process."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

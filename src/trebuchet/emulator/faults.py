@@ -10,11 +10,12 @@ import asyncio
 import fnmatch
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from grpclib import GRPCError, Status
 
 if TYPE_CHECKING:
+    from asyncio import Transport
     from collections.abc import Awaitable, Callable
 
     from google.protobuf.message import Message
@@ -29,8 +30,8 @@ class Fault:
 
     Attributes:
         call: The calls' name, or a pattern like `Sandbox*`.
-        action: `delay` it, `refuse` it with a status, `cut` the connection before it is done, or do it, and cut the
-            connection instead of answering (`lose_answer`).
+        action: `delay` it, `refuse` it with a status, `cut` the connection before it is done, or do it and
+            cut the connection instead of answering (`lose_answer`).
         seconds: How long to wait first.
         status: The gRPC status of a refusal.
         times: How often it goes wrong; None for always.
@@ -75,7 +76,7 @@ class Faults:
             ValueError: The text is no list of faults.
         """
         try:
-            self._faults = [Fault(**fault) for fault in cast("list[dict[str, object]]", json.loads(text))]  # pyright: ignore[reportArgumentType] - checked by Fault
+            self._faults = [Fault(**fault) for fault in cast("list[dict[str, Any]]", json.loads(text))]
         except TypeError as error:
             raise ValueError(f"This is no list of faults: {error}") from error
 
@@ -106,11 +107,13 @@ async def answer_nobody(stream: Stream[Message, Message], answer: Callable[[], A
     async def swallow(message: object) -> None:
         del message
 
-    stream.send_message = swallow  # pyright: ignore[reportAttributeAccessIssue] - of this one stream object alone
+    stream.send_message = swallow  # of this one stream object alone
     await answer()
 
 
 def _cut(stream: Stream[Message, Message]) -> None:
     """Break the connection, as the death of a machine does."""
-    stream._stream._transport.abort()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue] - grpclib offers no public way
+    # Both names are private to grpclib, which offers no other way.
+    transport: Transport = getattr(getattr(stream, "_stream"), "_transport")  # noqa: B009
+    transport.abort()
     raise GRPCError(Status.UNAVAILABLE, "The connection was cut on purpose.")

@@ -20,8 +20,8 @@ KNOWN_NAMES = re.compile(
 def gpus() -> dict[str, int]:
     """GPU names, in Modal's spelling, and how many of each there are.
 
-    `TREBUCHET_LOCAL_GPUS` (`8xH100`, `8xH100,1xA100`, or empty for none) declares them instead; sandboxes then get no
-    real device.
+    `TREBUCHET_LOCAL_GPUS` (`8xH100`, `8xH100,1xA100`, or empty for none) declares them instead; sandboxes
+    then get no real device.
 
     Raises:
         EmulatorError: The declaration cannot be read.

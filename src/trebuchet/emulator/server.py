@@ -36,7 +36,7 @@ from trebuchet.emulator.web import Web
 from trebuchet.emulator.world.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -137,7 +137,7 @@ def _bind(state: Path, port: int | None) -> socket.socket:
 
 
 @asynccontextmanager
-async def _open(site: Site, attendance: Attendance, listening: socket.socket) -> AsyncIterator[None]:
+async def _open(site: Site, attendance: Attendance, listening: socket.socket) -> AsyncGenerator[None]:
     """Serve both protocols on a socket."""
     rpc.load()
     calls, faults = Counter[str](), Faults(os.environ.get("TREBUCHET_FAULTS", ""))

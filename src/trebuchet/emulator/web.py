@@ -1,7 +1,7 @@
 """Plain HTTP: where blobs, blocks and files are put and got, and what tests may ask of the daemon.
 
-The addresses of blobs, blocks and files are sealed words that the control plane hands out; they open that one thing.
-What lies under `/_trebuchet` wants the token's secret as a bearer.
+The addresses of blobs, blocks and files are sealed words that the control plane hands out; they open that one
+thing. What lies under `/_trebuchet` wants the token's secret as a bearer.
 """
 
 from __future__ import annotations

@@ -92,8 +92,8 @@ class Call:
     def router_url(self) -> str:
         """Where this caller finds the command router.
 
-        The Python SDK takes `http` on loopback as it is, and would speak TLS to `https`; the others insist on `https`
-        and then speak cleartext on loopback.
+        The Python SDK takes `http` on loopback as it is, and would speak TLS to `https`; the others insist on
+        `https` and then speak cleartext on loopback.
         """
         scheme = (
             "http" if self.metadata.get("x-modal-client-type", PYTHON_CLIENT) == PYTHON_CLIENT else "https"

@@ -1,10 +1,9 @@
-"""From the registry to grpclib: who may call, what is counted, what goes wrong on purpose, and what errors become."""
+"""From the registry to grpclib: who may call, what is counted, and what errors become."""
 
 from __future__ import annotations
 
 import errno
 import logging
-from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.message_factory import GetMessageClass
@@ -20,6 +19,7 @@ from trebuchet.emulator.rpc.registry import CONTROL, ROUTER, Method, Service
 from trebuchet.emulator.world import errors
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Mapping
 
     from google.protobuf.descriptor import MethodDescriptor
@@ -138,7 +138,7 @@ class _Mapping:
     def __init__(self, mapping: dict[str, Handler]) -> None:
         self._mapping = mapping
 
-    def __mapping__(self) -> dict[str, Any]:  # noqa: PLW3201 - grpclib's own protocol
+    def __mapping__(self) -> dict[str, Any]:
         return self._mapping
 
 

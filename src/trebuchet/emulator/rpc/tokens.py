@@ -1,4 +1,4 @@
-"""What callers must present: the daemon's token for the control plane, signed passes for routers and blobs."""
+"""What callers must present: the daemon's token, and signed passes for routers and blobs."""
 
 from __future__ import annotations
 

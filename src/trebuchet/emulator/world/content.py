@@ -97,7 +97,8 @@ class Content:
     def link(self, digest: str, target: Path, mode: int) -> None:
         """Make a hard link to content, with these permission bits.
 
-        Permissions belong to the content and not to the link, so there is one copy of it for each set of them.
+        Permissions belong to the content and not to the link, so there is one copy of it for each set of
+        them.
 
         Raises:
             NotFoundError: It was never uploaded.

@@ -86,7 +86,7 @@ class Images:
         self._shelf.drop(image_id)
 
     def setting(self, image_id: str) -> Setting:
-        """What the `ENV` and `WORKDIR` commands of an image and its bases say; nothing for an image that is gone."""
+        """What `ENV` and `WORKDIR` in an image and its bases say; nothing for one that is gone."""
         if image_id not in self._settings:
             self._settings[image_id] = self._read_setting(image_id)
         return self._settings[image_id]
@@ -111,9 +111,10 @@ class Images:
 
 
 def _assignments(text: str) -> dict[str, str]:
-    """The variables of an `ENV` command, in either of its two forms; those made of other variables are left out."""
+    """The variables of an `ENV` command, in either of its forms; those made of others are left out."""
     name, _, value = text.strip().partition(" ")
     if "=" not in name:
         return {name: value.strip()}
     refers = "$" in text and "'" not in text
-    return {} if refers else dict(word.partition("=")[::2] for word in shlex.split(text) if "=" in word)
+    parts = [word.partition("=") for word in shlex.split(text) if "=" in word and not refers]
+    return {name: value for name, _, value in parts}

@@ -1,7 +1,7 @@
 """Mounts: files of the caller's, uploaded by content, that show in a sandbox at their own paths.
 
-A mount is assembled once as a folder of hard links to the store. Sandboxes see it as a read-only layer below their own
-writable one, so what they change never reaches the shared content.
+A mount is assembled once as a folder of hard links to the store. Sandboxes see it as a read-only layer below
+their own writable one, so what they change never reaches the shared content.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.emulator.disk import make_private_folder, read_json, write_json
 from trebuchet.emulator.world.content import PLAIN_MODE
@@ -60,7 +60,7 @@ class Mounts:
         return mount_id
 
     def make_named(self, name: str) -> str:
-        """The id of a mount that is Modal's own, its client code say. It is empty here, and its id never changes."""
+        """The id of a mount of Modal's own, its client code say: empty here, and always the same id."""
         mount_id = "mo-" + hashlib.sha256(name.encode()).hexdigest()[:22]
         write_json(self._folder / f"{mount_id}.json", {"files": []})
         return mount_id
@@ -89,14 +89,15 @@ class Mounts:
         return folder
 
     def _assemble(self, mount_id: str, folder: Path) -> None:
-        known = read_json(self._folder / f"{mount_id}.json") or {}
+        known = cast("dict[str, Any]", read_json(self._folder / f"{mount_id}.json"))
+        files = cast("list[tuple[str, str, int]]", known["files"])
         draft = self._folder / new_id("draft")
         draft.mkdir(mode=0o755)
         try:
-            for path, digest, mode in known["files"]:  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType] - as `make` wrote it
-                target = draft / str(path).lstrip("/")  # pyright: ignore[reportUnknownArgumentType] - likewise
+            for path, digest, mode in files:
+                target = draft / path.lstrip("/")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                self._content.link(str(digest), target, int(mode) or PLAIN_MODE)  # pyright: ignore[reportUnknownArgumentType] - likewise
+                self._content.link(digest, target, mode or PLAIN_MODE)
             draft.replace(folder)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)

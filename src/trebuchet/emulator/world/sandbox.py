@@ -56,8 +56,8 @@ class VolumePlace:
 class Ask:
     """What was asked for; never changes.
 
-    `secret_ids` name the stored secrets whose variables it gets. With `has_inline_env` it got others that are written
-    nowhere, so no later daemon could start it.
+    `secret_ids` name the stored secrets whose variables it gets. With `has_inline_env` it got others that are
+    written nowhere, so no later daemon could start it.
     """
 
     id: str
@@ -103,8 +103,8 @@ class Standing:
 class Sandbox:
     """A sandbox in its folder.
 
-    Its file `journal` holds what was asked for on the first line, and on each further one how it stood from then on:
-    a change costs one short write, and of a line that was cut short by a crash nothing is believed.
+    Its file `journal` holds what was asked for on the first line, and on each further one how it stood from
+    then on: a change costs one short write, and of a line that was cut short by a crash nothing is believed.
     """
 
     def __init__(self, folder: Path, ask: Ask, standing: Standing) -> None:
@@ -205,5 +205,7 @@ def _read_standing(known: dict[str, object]) -> Standing:
     values = cast("dict[str, Any]", known)
     values["gpus"] = tuple(values["gpus"])
     if values["result"] is not None:
-        values["result"] = Result(**{**values["result"], "outcome": Outcome(values["result"]["outcome"])})
+        known_result = cast("dict[str, Any]", values["result"])
+        known_result["outcome"] = Outcome(known_result["outcome"])
+        values["result"] = Result(**known_result)
     return Standing(**values)

@@ -1,7 +1,7 @@
 """All sandboxes: making, finding, ending them, and going on with them after a daemon's death.
 
-A sandbox that is alive has a marker file of its own, so that a new daemon reads these alone; finished ones are read
-when they are asked for.
+A sandbox that is alive has a marker file of its own, so that a new daemon reads these alone; finished ones
+are read when they are asked for.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ class Sandboxes:
         return self._by_key.get(key) if key else None
 
     def page(self, *, before: float, app_ids: frozenset[str], tags: Mapping[str, str]) -> list[Sandbox]:
-        """Unfinished sandboxes that were made before a moment (0 for now), the newest first; one page of them."""
+        """Unfinished sandboxes made before a moment (0 for now), the newest first; one page of them."""
         found: list[Sandbox] = []
         for sandbox in reversed(self._alive.values()):
             if before and sandbox.ask.created_at >= before:

@@ -1,8 +1,8 @@
 """Secrets: values in a folder that the user alone can read, for no longer than something needs them.
 
-A named secret stays until it is deleted. One without a name (an `env`, a `Secret.from_dict`) lies on disk while a
-sandbox that is alive refers to it, and for a short while after it was made, in which its sandbox is created. A handle
-that a program goes on using is answered from memory, for as long as this daemon lives.
+A named secret stays until it is deleted. One without a name (an `env`, a `Secret.from_dict`) lies on disk
+while a sandbox that is alive refers to it, and for a short while after it was made, in which its sandbox is
+created. A handle that a program goes on using is answered from memory, for as long as this daemon lives.
 """
 
 from __future__ import annotations

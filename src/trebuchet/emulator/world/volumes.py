@@ -43,7 +43,7 @@ class VolumeEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class PutFile:
-    """A file to be put: its content is the pieces one after the other, each at its offset, filled with zeros."""
+    """A file to be put: its content is the pieces, each at its offset, and zeros between."""
 
     path: str
     pieces: Sequence[tuple[int, Path]]
