@@ -140,10 +140,9 @@ def bench(
 
 
 @pytest.fixture
-def own_bench(tmp_path: Path) -> Iterator[Bench]:
-    """A local engine of the test's own, to be killed and restarted at will."""
-    bench = Bench(*make_engine("local", tmp_path / "home"))
+def own_bench(engines: Callable[[str], tuple[SdkEngine, Settings]]) -> Iterator[Bench]:
+    """A client of the test's own on the local engine, whose daemon it may kill at will: the state stays."""
+    bench = Bench(*make_engine("local", engines("local")[1].home))
     yield bench
     bench.end_all()
     bench.engine.close()
-    stop_daemon(bench.settings)

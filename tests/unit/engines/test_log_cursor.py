@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trebuchet.engines.modal.cursor import CLOCK_SKEW, Cursor, Window
+from trebuchet.engines.modal.cursor import CLOCK_SKEW, KEPT_BY_SERVICE, Cursor, Window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=1)
@@ -86,3 +87,29 @@ def test_a_window_never_starts_where_an_entry_may_still_appear() -> None:
 
     assert window.start == NOW - timedelta(seconds=5)
     assert window.until(NOW) == NOW + CLOCK_SKEW
+
+
+@pytest.mark.parametrize("age", [timedelta(0), timedelta(minutes=1), timedelta(hours=5), KEPT_BY_SERVICE])
+@pytest.mark.parametrize("width", [timedelta(seconds=2), KEPT_BY_SERVICE])
+def test_the_present_is_reached_in_a_few_windows(age: timedelta, width: timedelta) -> None:
+    now = NOW
+    window = Window(now - age, width)
+    for _ in range(16):
+        now += timedelta(milliseconds=50)
+        if window.until(now) >= now:
+            break
+        window.passed(now, None, 0)
+    else:
+        raise AssertionError("it never got there")
+
+
+def test_a_window_stays_narrow_while_nothing_comes_for_months() -> None:
+    window = Window(NOW)
+    now = NOW
+    for _ in range(100):
+        now += timedelta(days=1)
+        while window.until(now) < now:
+            window.passed(now, None, 0)
+        window.passed(now, None, 0)
+
+    assert now - window.start < timedelta(minutes=5)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trebuchet.status import LogPosition
 
 CLOCK_SKEW = timedelta(seconds=60)
 """How far the control plane's clock may be ahead of ours without an entry being missed."""
@@ -11,21 +15,25 @@ CLOCK_SKEW = timedelta(seconds=60)
 KEPT_BY_SERVICE = timedelta(days=34)
 """As far back as may be asked for, less a day for clocks that differ."""
 
-_LATE = timedelta(seconds=10)
-"""How long after its time an entry may still appear: the window's start comes no nearer to the present."""
+_LATE = 2 * CLOCK_SKEW
+"""How long after its time an entry may still appear (its clock may be behind): no window starts later."""
 
-_FIRST_WIDTH = timedelta(seconds=2)
-_LEAST_WIDTH = timedelta(milliseconds=1)
+_FIRST_WIDTH = timedelta(milliseconds=20)
+_LEAST_WIDTH = timedelta(microseconds=100)
 _FACTOR = 4
 _FEW_BYTES = 1 << 20
 
 
 class Cursor:
-    """The last entry given: entries have no id, so it is a timestamp and the count of entries at it."""
+    """The last entry given: entries have no id, so it is a timestamp and the count of entries at it.
 
-    def __init__(self) -> None:
-        self.last: datetime | None = None
-        self.given = 0
+    Args:
+        after: Where an earlier reader stopped; None for the beginning.
+    """
+
+    def __init__(self, after: LogPosition | None = None) -> None:
+        self.last = None if after is None else after.timestamp
+        self.given = 0 if after is None else after.count
         self._met = 0
 
     def begin(self) -> None:
@@ -62,11 +70,7 @@ class Window:
 
     def passed(self, now: datetime, last: datetime | None, size: int) -> None:
         """The whole window was read and held `size` bytes; `last` is the newest entry known."""
-        until = self.until(now)
-        if until < now - _LATE:
-            self.start = until
-        elif last is not None:
-            self.start = max(self.start, last)
+        self.start = max(self.start, min(self.until(now), now - _LATE), last or self.start)
         if size < _FEW_BYTES:
             self.width = min(self.width * _FACTOR, KEPT_BY_SERVICE)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.settings import Settings
-    from trebuchet.status import LogEntry, LogSource
+    from trebuchet.status import LogEntry, LogPosition, LogSource
 
 _Answer = TypeVar("_Answer")
 _ID_PREFIX = "sb-"
@@ -147,13 +147,16 @@ class SdkEngine:
         *,
         follow: bool = False,
         since: datetime | None = None,
+        after: LogPosition | None = None,
         tail: int | None = None,
         source: LogSource | None = None,
     ) -> Iterator[LogEntry]:
         from trebuchet.engines.modal.logs import LogReader  # noqa: PLC0415 - imports the SDK
 
         self.handle(sandbox_id)  # an unknown id is told here, not at the first entry
-        reader = LogReader(lambda: self.handle(sandbox_id), self._access.pace, source=source, since=since)
+        reader = LogReader(
+            lambda: self.handle(sandbox_id), self._access.pace, source=source, since=since, after=after
+        )
         return reader.follow(tail) if follow else reader.read(tail)
 
     def exec(self, sandbox_id: str, argv: Sequence[str]) -> int:

@@ -10,8 +10,7 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import modal
-from modal.exception import Error as SdkError
-from modal.exception import ServiceError
+from modal.exception import NotFoundError, PermissionDeniedError, UnimplementedError
 
 from trebuchet.engines.base import Identity
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trebuchet.engines.modal.connection import Connection
+
+_NOT_TOLD = (NotFoundError, PermissionDeniedError, UnimplementedError)
 
 
 def identify(connection: Connection, memory: Path) -> Identity:
@@ -51,18 +52,14 @@ def _ask(connection: Connection) -> Identity:
 def _workspace(client: modal.Client) -> str | None:
     try:
         return modal.Workspace.from_context(client=client).hydrate(client).name
-    except ServiceError:
-        raise
-    except SdkError:
+    except _NOT_TOLD:
         return None
 
 
 def _default_environment(client: modal.Client) -> str | None:
     try:
         return modal.Environment.from_context(client=client).hydrate(client).name
-    except ServiceError:
-        raise
-    except SdkError:
+    except _NOT_TOLD:
         return None
 
 

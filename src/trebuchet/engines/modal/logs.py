@@ -16,7 +16,7 @@ from modal.exception import ExecutionError, LogsFetchError
 from trebuchet.engines.modal.cursor import KEPT_BY_SERVICE, Cursor, Window
 from trebuchet.engines.modal.errors import translated
 from trebuchet.errors import TrebuchetError
-from trebuchet.status import LogEntry, LogSource
+from trebuchet.status import LogEntry, LogPosition, LogSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -46,6 +46,7 @@ class LogReader:
         *,
         source: LogSource | None,
         since: datetime | None,
+        after: LogPosition | None = None,
     ) -> None:
         """Remember what to read; nothing is asked yet.
 
@@ -54,13 +55,16 @@ class LogReader:
             pace: How to ask.
             source: Only this stream; None for all.
             since: Where to begin; None for the beginning.
+            after: Where an earlier reader stopped.
         """
         self._look_up = look_up
         self._pace = pace
         self._source: LogSource | None = source
         self._logs: Any = None
-        self._cursor = Cursor()
+        self._cursor = Cursor(after)
         oldest = datetime.now(UTC) - KEPT_BY_SERVICE
+        if after is not None:
+            since = max(since, after.timestamp) if since is not None else after.timestamp
         self._window = Window(oldest, KEPT_BY_SERVICE) if since is None else Window(max(since, oldest))
 
     def read(self, tail: int | None) -> Iterator[LogEntry]:
