@@ -231,7 +231,7 @@ class Client:
     def _with_sandbox(self, context: Context, job: Job) -> Job:
         if job.end_at is not None:
             return job
-        return launch.await_id(context, job, on_waiting=lambda _: None)
+        return launch.await_id(context, job, progress=launch.Silence())
 
     def cancel(self, sandbox_id: str, *, by: str | None = None) -> JobStatus:
         """End a job; one that has ended stays what it was.

@@ -6,9 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import JobNotFoundError, UsageError
-from trebuchet.launcher import ending, refresh, search
+from trebuchet.launcher import ending, many, refresh, search
 from trebuchet.launcher.clouds import CLOUDS, Cloud
 from trebuchet.launcher.progress import Told
+from trebuchet.lifecycle.adopt import adopt_running
 from trebuchet.lifecycle.contexts import Contexts
 from trebuchet.settings import Settings
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trebuchet.client import Client
+    from trebuchet.errors import TrebuchetError
     from trebuchet.job import JobConfig
     from trebuchet.launcher.clusters import Cluster
     from trebuchet.ledger import Event, Job
@@ -83,6 +85,27 @@ class Launcher:
         told = Told(client, on_build_output, on_waiting)
         status = client.launch(job, cluster_name, key=key, wait_for_gpu=wait_for_gpu, progress=told)
         return self._clouds[client.cloud].cluster(status.cluster), status
+
+    def up_many(
+        self,
+        jobs: Sequence[JobConfig],
+        cluster_name: str | None = None,
+        *,
+        cloud: str | None = None,
+        on_done: Callable[[int, JobStatus | TrebuchetError], None] | None = None,
+    ) -> list[JobStatus | TrebuchetError]:
+        """Launch many jobs at once, as fast as the service allows; one that fails does not lose the others.
+
+        Args:
+            jobs: What to run.
+            cluster_name: The label of all; None for one each.
+            cloud: As in `up`.
+            on_done: Called with a job's place in `jobs` and what became of its launch, from several threads.
+
+        Returns:
+            In the order of `jobs`, a status, or the error that kept one from being launched.
+        """
+        return many.up_many(self, jobs, cluster_name, cloud=cloud, on_done=on_done)
 
     def run(self, job: JobConfig, cluster_name: str) -> JobStatus:
         """Launch a job on a cluster that exists.
@@ -310,6 +333,21 @@ class Launcher:
         refresh.refresh(self.contexts, before)
         after = [self.contexts.ledger.job(job.key) or job for job in before]
         return [self._status(new) for old, new in zip(before, after, strict=True) if _changed(old, new)]
+
+    def adopt(self, cloud: str) -> list[JobStatus]:
+        """Write down the running jobs of the app that this ledger does not know; gives them.
+
+        Raises:
+            ControlPlaneError: They could not be listed.
+        """
+        context = self.contexts.of(self.client(cloud).cloud)
+        found = adopt_running(context, context.engine.find({}))
+        refresh.refresh(self.contexts, found)
+        return [self._status(self.contexts.ledger.job(job.key) or job) for job in found]
+
+    def prune(self, *, older_than_s: float) -> int:
+        """Forget the jobs that ended longer ago than that; how many there were. Running ones stay."""
+        return self.contexts.ledger.prune(before=self.contexts.clock.now() - older_than_s)
 
     def close(self) -> None:
         """Drop connections. Jobs live on."""

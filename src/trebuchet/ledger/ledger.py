@@ -341,6 +341,12 @@ class Ledger:
         with self._database.writing("note") as connection:
             _event(connection, key, at, kind, detail)
 
+    def prune(self, *, before: float) -> int:
+        """Forget the jobs that ended before a time, and all that was kept of them; how many there were."""
+        with self._database.writing("prune") as connection:
+            gone = connection.execute("DELETE FROM jobs WHERE end_at < ? AND secret IS NULL", (before,))
+            return gone.rowcount
+
     # --- sandboxes of nobody
 
     def strangers(self) -> set[str]:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from trebuchet.errors import (
     AlreadyExistsError,
     ClusterUnreachableError,
+    ImageBuildError,
     JobNotFoundError,
     LaunchError,
     RateLimitedError,
     TrebuchetError,
 )
+from trebuchet.lifecycle.builds import BuildLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -75,7 +77,12 @@ def create(
     job = context.fresh(job)
     if job.cancel_at is not None:
         raise LaunchError(f"{job.name} was cancelled before its sandbox was created.")
-    sandbox_id = _patiently(context, lambda: _once(context, job, spec, on_build_output))
+    build = BuildLog(context.settings, job.key, also=on_build_output)
+    try:
+        sandbox_id = _patiently(context, lambda: _once(context, job, spec, build))
+    except ImageBuildError as error:
+        raise build.failed(error) from error
+    build.succeeded()
     context.ledger.created(job.current, sandbox_id, at=context.clock.now())
     return sandbox_id
 
@@ -89,11 +96,9 @@ def _patiently(context: Context, ask: Callable[[], str]) -> str:
     return ask()
 
 
-def _once(
-    context: Context, job: Job, spec: SandboxSpec, on_build_output: Callable[[str], None] | None
-) -> str:
+def _once(context: Context, job: Job, spec: SandboxSpec, build: BuildLog) -> str:
     try:
-        return context.engine.create(spec, on_build_output=on_build_output)
+        return context.engine.create(spec, on_build_output=build.write)
     except AlreadyExistsError:
         return _the_one_of_that_name(context, job)
     except ClusterUnreachableError as error:

@@ -9,14 +9,13 @@ from trebuchet.errors import LaunchError, TrebuchetError
 from trebuchet.ledger import config_as_data
 from trebuchet.lifecycle import create, naming, reconcile
 from trebuchet.lifecycle.adopt import adopt
+from trebuchet.lifecycle.builds import Tail, log_path
 from trebuchet.lifecycle.cancel import cancel
 from trebuchet.lifecycle.context import whoami
 from trebuchet.lifecycle.handoff import ensure_keeper
 from trebuchet.lifecycle.intent import bound, make_intent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trebuchet.job import JobConfig
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
@@ -79,6 +78,7 @@ def launch(
             _create_here(context, intent, job, plan, progress or Silence())
         else:
             _create_there(context, intent, plan, progress or Silence())
+        return context.fresh(intent)
     except TrebuchetError as error:
         reconcile.give_up(context, intent, error)
         raise
@@ -86,7 +86,6 @@ def launch(
         # Ctrl-C before the id was known: nothing may be left behind.
         cancel(context, intent, patience_s=5.0, by=whoami())
         raise
-    return context.fresh(intent)
 
 
 def _already(context: Context, key: str) -> Job | None:
@@ -118,15 +117,16 @@ def _create_there(context: Context, intent: Job, plan: Plan, progress: Progress)
         if intent.secret is not None:
             context.engine.put_secret(intent.secret, plan.candidates[intent.current.candidate].env)
     ensure_keeper(context)
-    await_id(context, intent, on_waiting=progress.waiting)
+    await_id(context, intent, progress=progress)
 
 
-def await_id(context: Context, job: Job, *, on_waiting: Callable[[Job], None]) -> Job:
+def await_id(context: Context, job: Job, *, progress: Progress) -> Job:
     """Wait until a job that the keeper creates has an id.
 
     Raises:
         TrebuchetError: What kept the keeper from creating it.
     """
+    build = Tail(log_path(context.settings, job.key))
     pause, reminder, started = _POLL_S, context.clock.now() + _REMINDER_S, 0
     while True:
         job = context.fresh(job)
@@ -134,6 +134,8 @@ def await_id(context: Context, job: Job, *, on_waiting: Callable[[Job], None]) -
             raise failure_of(job)
         if job.sandbox_id is not None or job.end_at is not None:
             return job
+        if printed := build.news():
+            progress.build_output(printed)
         context.clock.sleep(pause)
         pause = min(pause * 1.2, _LONGEST_POLL_S)
         if context.clock.now() >= reminder:
@@ -141,7 +143,7 @@ def await_id(context: Context, job: Job, *, on_waiting: Callable[[Job], None]) -
             started += ensure_keeper(context)  # It may have been killed.
             if started >= _KEEPERS_TRIED:
                 raise LaunchError("The keeper, which waits for the GPU, does not stay alive.")
-            on_waiting(job)
+            progress.waiting(job)
 
 
 def failure_of(job: Job) -> TrebuchetError:
