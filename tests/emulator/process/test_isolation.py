@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import subprocess
+import tempfile
 from pathlib import Path
 
-from support.sandboxes import until
+from support.sandboxes import Sandboxes, until
+from trebuchet.emulator.process.host import ProcessHost
 from trebuchet.emulator.process.spec import Bind
 
 _SYSTEM = ("/usr/bin", "/etc", "/opt", "/var/lib", "/usr/local/bin")
@@ -227,3 +230,27 @@ def test_what_is_written_to_a_new_folder_of_the_root_lies_on_disk(drive):
 def test_pretended_gpus_are_variables_and_no_gpus_are_none(run_script):
     assert run_script("echo $CUDA_VISIBLE_DEVICES", gpus=(3, 5)).stdout == b"0,1\n"
     assert run_script("echo -$CUDA_VISIBLE_DEVICES-; ls /dev/nvidia*").stdout == b"--\n"
+
+
+def test_the_state_may_lie_below_a_system_folder_and_have_a_long_name():
+    """There it would be a layer within another, and its sockets' names longer than an address can be."""
+    with tempfile.TemporaryDirectory(prefix=f"trebuchet-{'x' * 150}-", dir="/var/tmp") as name:
+        state = Path(name)
+
+        async def body() -> None:
+            async with ProcessHost(state) as host:
+                sandboxes = Sandboxes(host, state)
+                ended = await sandboxes.run(
+                    f"ls -d {state} /var/lib/* > /dev/null; touch /var/lib/new && echo made"
+                )
+                assert ended.stdout == b"made\n"
+                assert str(state).encode() in ended.stderr
+                folder = await sandboxes.start("sleep 1000")
+                host._switchboard.close()  # so that it is reached as a later daemon reaches it
+                assert (await sandboxes.exec(folder, "echo entered")).stdout == b"entered\n"
+                host.terminate(folder)
+                await host.wait_end(folder, 10)
+                for each in (ended.folder, folder):
+                    await host.cleanup(each)
+
+        asyncio.run(body())

@@ -91,6 +91,7 @@ async def learn_machine(state: Path, isolation: Isolation) -> Machine:
         CannotStartError: A layer could not be made.
     """
     variables = network_variables(os.environ)
+    place = state.resolve()  # what is to be hidden is where it really lies
     if isolation.mode == "plain":
         seeds = await ensure_layer(state, SEEDS, python_key())
         return Machine(state, isolation, Tree(), (), variables, seeds)
@@ -98,8 +99,8 @@ async def learn_machine(state: Path, isolation: Isolation) -> Machine:
         ensure_layer(state, COVER, cover_key(own_users=isolation.own_users)),
         ensure_layer(state, PYTHON, python_key()),
     )
-    tree = host_tree(state, (cover, python))
-    return Machine(state, isolation, tree, tuple(_host_binds(state, variables)), variables)
+    tree = host_tree(place, (cover, python))
+    return Machine(state, isolation, tree, tuple(_host_binds(place, variables)), variables)
 
 
 def make_order(machine: Machine, spec: ProcessSpec, folder: Path, log_limit: int) -> dict[str, Any]:
