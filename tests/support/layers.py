@@ -6,9 +6,12 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
+import subprocess
 import sys
 import tarfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 if sys.version_info >= (3, 14):
@@ -116,3 +119,28 @@ def index_of(manifests: dict[str, bytes]) -> bytes:
             {"mediaType": MANIFEST, "digest": digest_of(content), "size": len(content), "platform": place}
         )
     return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+
+
+_PROGRAMS = ("sh", "cat", "ls", "env", "id", "rm", "mkdir", "stat", "chown", "sleep")
+
+
+def shell_layer() -> Layer:
+    """A small system: a shell and a few programs of this machine's, with the libraries they need."""
+    archive = (
+        Archive()
+        .folder("bin")
+        .folder("etc")
+        .folder("tmp", mode=0o1777)
+        .folder("usr")
+        .folder("root", mode=0o700)
+    )
+    archive.add("etc/passwd", b"root:x:0:0::/root:/bin/sh\n").add("etc/made-in", b"test\n")
+    wanted = {f"/bin/{name}": Path(shutil.which(name) or f"/bin/{name}").resolve() for name in _PROGRAMS}
+    for program in list(wanted.values()):
+        said = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+        for word in said.split():
+            if word.startswith("/"):
+                wanted[word] = Path(word).resolve()
+    for target, source in wanted.items():
+        archive.add(target[1:], source.read_bytes(), mode=0o755)
+    return layer(archive)
