@@ -29,12 +29,9 @@ if TYPE_CHECKING:
 
 
 def test_two_that_start_it_at_once_get_the_same_one(tmp_path: Path) -> None:
-    command = [
-        sys.executable, "-c",
-        "import sys, pathlib; from trebuchet.emulator import daemon; "
-        "print(daemon.ensure(pathlib.Path(sys.argv[1])).pid)",
-        str(tmp_path),
-    ]  # fmt: skip
+    ensure = "print(daemon.ensure(pathlib.Path(sys.argv[1])).pid)"
+    script = f"import sys, pathlib; from trebuchet.emulator import daemon; {ensure}"
+    command = [sys.executable, "-c", script, str(tmp_path)]
     try:
         starting = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
         pids = {process.communicate(timeout=60)[0].strip() for process in starting}
@@ -251,3 +248,31 @@ def test_importing_the_starter_is_light() -> None:
     script = f"import sys, trebuchet.emulator.daemon; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_one_that_does_not_answer_is_an_error_that_says_so(tmp_path: Path) -> None:
+    endpoint = daemon.ensure(tmp_path)
+    os.kill(endpoint.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(EmulatorError, match="does not answer"):
+            daemon.ensure(tmp_path)
+    finally:
+        os.kill(endpoint.pid, signal.SIGCONT)
+        daemon.stop(tmp_path)
+
+
+def test_a_sandbox_whose_making_was_cut_short_is_not_believed_to_run(own_engine: Engine) -> None:
+    sandbox = own_engine.create("sleep", "60", env={"A": "inline"})
+    folder = own_engine.state / "sandboxes" / sandbox.object_id
+    sandbox.terminate()
+    sandbox.wait(raise_on_termination=False)
+    own_engine.kill()
+    # As a crash between the writing down and the start would have left it.
+    lines = (folder / "journal").read_text().split("\n\n")
+    (folder / "journal").write_text("\n\n".join(lines[:2]) + '\n{"tags": {"cut')
+    (folder / "process").rename(folder / "elsewhere")
+    (own_engine.state / "alive" / sandbox.object_id).touch()
+    own_engine.start()
+    assert own_engine.listed() == []
+    again = own_engine.get(sandbox.object_id)
+    assert again.returncode not in {None, 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import uuid
 from contextlib import suppress
@@ -25,10 +26,11 @@ def word() -> str:
 def files_with(state: Path, canary: str) -> list[Path]:
     """The files below a folder that hold a word, in whatever mode and place."""
     found: list[Path] = []
-    for path in state.rglob("*"):
-        with suppress(OSError):
-            if stat.S_ISREG(path.lstat().st_mode) and canary.encode() in path.read_bytes():
-                found.append(path)
+    for folder, _, names in os.walk(state):
+        for path in (Path(folder, name) for name in names):
+            with suppress(OSError):
+                if stat.S_ISREG(path.lstat().st_mode) and canary.encode() in path.read_bytes():
+                    found.append(path)
     return found
 
 

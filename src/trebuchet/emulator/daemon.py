@@ -30,7 +30,7 @@ __all__ = ["Endpoint", "ensure", "log_path", "running", "stop"]
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
-ANSWER_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 5.0
 
 
 def running(state: Path) -> Endpoint | None:
@@ -60,17 +60,16 @@ def ensure(state: Path, *, idle_timeout_s: float | None = None) -> Endpoint:
         return endpoint
     make_private_folder(state)
     with exclusive_lock(state / "start.lock"):
-        endpoint = running(state)
+        endpoint = _settled(state)
         if endpoint is not None and _outdated(endpoint):
             stop(state)
-            endpoint = None
-        if endpoint is not None and _answers(endpoint):
+        elif endpoint is not None and _answers(endpoint):
             return endpoint
         if daemon_lives(state):
-            _await_end_or_endpoint(state)
-            endpoint = running(state)
-            if endpoint is not None and _answers(endpoint):
-                return endpoint
+            raise EmulatorError(
+                "The local engine's daemon is there but does not answer.",
+                f"`trebuchet local stop` ends it; sandboxes run on. Its log is {log_path(state)}.",
+            )
         return _start(state, idle_timeout_s)
 
 
@@ -80,7 +79,7 @@ def stop(state: Path) -> bool:
     Raises:
         EmulatorError: It does not go.
     """
-    endpoint = running(state)
+    endpoint = _settled(state)
     if endpoint is None:
         return False
     for ending in (signal.SIGTERM, signal.SIGKILL):
@@ -127,17 +126,12 @@ def _answers(endpoint: Endpoint) -> bool:
         return False
 
 
-def _await_end_or_endpoint(state: Path) -> None:
-    """Give a daemon that is coming or going the time to do so."""
+def _settled(state: Path) -> Endpoint | None:
+    """As `running`, though a daemon that is coming or going is given the time to do so."""
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if not daemon_lives(state) or running(state) is not None:
-            return
-        time.sleep(0.01)
-    raise EmulatorError(
-        "The local engine's daemon holds its lock but does not answer.",
-        f"See {log_path(state)}; `trebuchet local stop` ends it.",
-    )
+    while (endpoint := running(state)) is None and daemon_lives(state) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return endpoint
 
 
 def _wait_until_gone(state: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 512
+FILES = 65_536
 SWEEP_S = 30.0
 LOCK_PATIENCE_S = 3.0
 
@@ -66,6 +68,7 @@ def serve(state: Path, *, port: int | None, idle_timeout_s: float, ready_fd: int
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
     make_private_folder(state)
+    _raise_file_limit()
     try:
         lock = _take_lock(state)
         asyncio.run(_serve(state, port, idle_timeout_s, ready_fd))
@@ -74,6 +77,13 @@ def serve(state: Path, *, port: int | None, idle_timeout_s: float, ready_fd: int
         return 1
     os.close(lock)
     return 0
+
+
+def _raise_file_limit() -> None:
+    """Each sandbox that is read takes a few descriptors, and the usual limit is meant for one program."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES) if most > 0 else FILES, most))
 
 
 def _take_lock(state: Path) -> int:

@@ -18,13 +18,13 @@ TABLE = ("| call | file |", "| --- | --- |")
 HEAD = """\
 # What the local engine serves
 
-The local engine speaks Modal's gRPC protocol on loopback, so that the official SDK talks to it unchanged. This
-page is generated from its handlers by `python -m trebuchet.emulator.rpc.coverage`. A call that is not listed is
-answered with `UNIMPLEMENTED` and a sentence that names it.
+The local engine speaks Modal's gRPC protocol on loopback, so that the official SDK talks to it
+unchanged. This page is generated from its handlers by `python -m trebuchet.emulator.rpc.coverage`. A
+call that is not listed is answered with `UNIMPLEMENTED` and a sentence that names it.
 
-Images are recorded, not built: a sandbox runs on the host's own system folders, with the files that were added to
-the image and the variables and work dir that it sets. Cloud buckets, network file systems, tunnels, proxies,
-memory snapshots and readiness probes are refused by name.
+Images are recorded, not built: a sandbox runs on the host's own system folders, with the files that were
+added to the image and the variables and work dir that it sets. Cloud buckets, network file systems,
+tunnels, proxies, memory snapshots and readiness probes are refused by name.
 """
 
 

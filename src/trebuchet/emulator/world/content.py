@@ -112,7 +112,11 @@ class Content:
                 draft.chmod(mode)
                 draft.replace(variant)
             source = variant
-        os.link(source, target)
+        try:
+            os.link(source, target)
+        except OSError:  # too many links to one file, or a file system without them
+            copy_file(source, target)
+            target.chmod(mode)
 
     def _draft(self) -> Path:
         return make_private_folder(self._folder / "drafts") / secrets.token_hex(8)

@@ -324,6 +324,8 @@ class Sandboxes:
         elif self._has_process(sandbox):
             self._in_background(self._watch(sandbox))
         elif sandbox.ask.has_inline_env:
+            # Its maker never got an answer. One who asks again gets a new one.
+            self._by_key.pop(sandbox.ask.idempotency_key, None)
             self._finish(sandbox, Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=INTERRUPTED))
         else:
             await self._start(sandbox, {})
