@@ -130,3 +130,16 @@ class LogEntry:
     timestamp: datetime
     source: LogSource
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """A place in one sandbox's log. Entries have no id, so it is a time and how many entries of it were read.
+
+    Attributes:
+        timestamp: Of the last entry that was read.
+        count: How many entries of just that time were read.
+    """
+
+    timestamp: datetime
+    count: int

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trebuchet.sandbox import SandboxSpec
-    from trebuchet.status import JobState, LogEntry, LogSource, Reason
+    from trebuchet.status import JobState, LogEntry, LogPosition, LogSource, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,19 @@ class Engine(Protocol):
         *,
         follow: bool = False,
         since: datetime | None = None,
+        after: LogPosition | None = None,
         tail: int | None = None,
         source: LogSource | None = None,
     ) -> Iterator[LogEntry]:
         """Output, oldest first; with `follow` until the sandbox has ended and all of it was given.
+
+        Args:
+            sandbox_id: Whose.
+            follow: Go on until its end.
+            since: Only what was received from then on. Where nothing can be older, saying so saves questions.
+            after: Only what comes after this place, of all entries; not with `tail` or `source`.
+            tail: Only the last so many entries, at most 20,000.
+            source: Only this stream.
 
         Raises:
             JobNotFoundError: The control plane does not know it.

@@ -27,7 +27,7 @@ class LocalAccess:
     """The daemon of one state directory."""
 
     cloud = "local"
-    pace = Pace(interval_s=0.2, settle_s=0.0, patience_s=20.0)
+    pace = Pace(interval_s=0.1, settle_s=0.0, patience_s=20.0)
     renewable = True
 
     def __init__(self, settings: Settings) -> None:
@@ -113,6 +113,13 @@ class LocalDaemon:
             "MODAL_TOKEN_SECRET": endpoint.token_secret,
             "MODAL_ENVIRONMENT": ENVIRONMENT,
         }
+
+    def isolation(self) -> tuple[str, tuple[str, ...]]:
+        """How sandboxes are kept apart from this machine, and what they miss by it, a sentence each."""
+        from trebuchet.emulator.process.isolation import find_isolation  # noqa: PLC0415 - heavy
+
+        found = find_isolation(self.state)
+        return (f"{found.mode} ({found.program})" if found.program else found.mode), found.missing
 
 
 @contextmanager

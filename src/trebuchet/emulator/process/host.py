@@ -20,7 +20,7 @@ from trebuchet.emulator.process.errors import CannotStartError, NotRunningError,
 from trebuchet.emulator.process.forks import ForkServer
 from trebuchet.emulator.process.isolation import Isolation, find_isolation
 from trebuchet.emulator.process.lines import Changes, Switchboard
-from trebuchet.emulator.process.log import LogRecord, read_records
+from trebuchet.emulator.process.log import LogRecord, RecordHead, read_end, read_heads, read_records
 from trebuchet.emulator.process.orders import Machine, learn_machine, make_order, place_inside, prepare_folder
 from trebuchet.emulator.process.removal import remove_file_system
 from trebuchet.emulator.process.standard_input import open_input, write_all
@@ -191,6 +191,16 @@ class ProcessHost:
             The records, none if there is nothing new, and the offset to go on from.
         """
         return read_records(folder / framing.LOG, offset, limit)
+
+    def read_log_heads(
+        self, folder: Path, offset: int, most: int, end: int | None = None
+    ) -> tuple[list[RecordHead], int]:
+        """The heads of the next whole records before `end`, at most so many, and the offset to go on from."""
+        return read_heads(folder / framing.LOG, offset, most, end)
+
+    def read_log_end(self, folder: Path, head: RecordHead, length: int) -> bytes:
+        """The last bytes of a record, at most so many."""
+        return read_end(folder / framing.LOG, head, length)
 
     def watch(self, folder: Path) -> Changes:
         """Begin to watch a folder; the watch ends when the object is dropped."""

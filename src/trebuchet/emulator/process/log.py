@@ -14,7 +14,11 @@ from trebuchet.emulator.process.supervise.framing import NOTICE, RECORD, STDERR,
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["NOTICE", "STDERR", "STDOUT", "LogRecord", "read_records"]
+__all__ = ["NOTICE", "STDERR", "STDOUT", "LogRecord", "RecordHead", "read_end", "read_heads", "read_records"]
+
+
+_HEADS_READ = 8 << 10
+"""Bytes read at a time in search of heads: short records come many at once, long ones are passed over."""
 
 
 class LogRecord(NamedTuple):
@@ -30,6 +34,56 @@ class LogRecord(NamedTuple):
     timestamp_ns: int
     stream: int
     data: bytes
+
+
+class RecordHead(NamedTuple):
+    """A record without its bytes.
+
+    Attributes:
+        timestamp_ns: As in `LogRecord`.
+        stream: As in `LogRecord`.
+        offset: Where the record begins in the log.
+        length: How many bytes of output it holds.
+    """
+
+    timestamp_ns: int
+    stream: int
+    offset: int
+    length: int
+
+
+def read_heads(log: Path, offset: int, most: int, end: int | None = None) -> tuple[list[RecordHead], int]:
+    """The heads of the next whole records before `end`, at most so many, passing over what they hold.
+
+    Returns:
+        The heads, and the offset after the last of those records. A log that does not exist yet is empty.
+    """
+    try:
+        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return [], offset
+    try:
+        size = os.fstat(descriptor).st_size if end is None else end
+        heads: list[RecordHead] = []
+        held, start = b"", offset  # a piece of the file, and where it begins
+        while len(heads) < most and offset + RECORD.size <= size:
+            if offset + RECORD.size > start + len(held):
+                held, start = os.pread(descriptor, _HEADS_READ, offset), offset
+            timestamp_ns, stream, length = RECORD.unpack_from(held, offset - start)
+            if offset + RECORD.size + length > size:
+                break
+            heads.append(RecordHead(timestamp_ns, stream, offset, length))
+            offset += RECORD.size + length
+    finally:
+        os.close(descriptor)
+    return heads, offset
+
+
+def read_end(log: Path, head: RecordHead, length: int) -> bytes:
+    """The last bytes of a record, at most so many."""
+    length = min(length, head.length)
+    with log.open("rb", buffering=0) as file:
+        return os.pread(file.fileno(), length, head.offset + RECORD.size + head.length - length)
 
 
 def read_records(log: Path, offset: int, limit: int) -> tuple[list[LogRecord], int]:

@@ -1,7 +1,8 @@
 """A sandbox's log by time: how much lies in a stretch, and what.
 
-The log is a file of records that only grows. Every so many bytes a landmark is remembered (where, when, which bytes of
-a character were left over, how much follows), so that a look at its end does not read it from the start.
+The log is a file of records that only grows. Every so many bytes a landmark is remembered (where, when, which
+bytes of a character were left over, how much follows), so that a look at its end does not read it from the
+start.
 """
 
 from __future__ import annotations
@@ -28,8 +29,11 @@ VIEWS_KEPT = 200
 HEADS_AT_ONCE = 2_000
 
 BYTES_AN_ENTRY = 200
-"""How much output counts as one entry. Whoever asks bounds an answer by its number of entries, and thinks of lines;
-a record here may hold 64 KiB."""
+"""How much output counts as one entry. Whoever asks bounds an answer by its number of entries, and thinks of
+lines; a record here may hold 64 KiB."""
+
+_LONGEST_PENDING = 3
+"""Bytes of a character that is only half there."""
 
 
 class LogEntry(NamedTuple):
@@ -59,6 +63,10 @@ class TextCutter:
         text = record.data.decode("utf-8", "replace") if decoder is None else decoder.decode(record.data)
         return LogEntry(record.timestamp_ns, record.stream, text)
 
+    def pass_over(self, record: LogRecord) -> None:
+        """Take a record that nobody wants, for the sake of the character it may begin."""
+        self.cut(record._replace(data=record.data[-_LONGEST_PENDING:]))
+
     @property
     def pending(self) -> dict[int, bytes]:
         """The bytes held back, by stream."""
@@ -66,7 +74,7 @@ class TextCutter:
         return {stream: held for stream, held in states if held}
 
     def rest(self) -> str:
-        """What is left at the end, all streams together: U+FFFD for each character that was never completed."""
+        """What is left at the end, all streams together: U+FFFD for each unfinished character."""
         return "".join(decoder.decode(b"", final=True) for decoder in self._decoders.values())
 
 
@@ -140,29 +148,25 @@ class LogView:
             if since_ns <= landmark.timestamp_ns and end_ns < min(until_ns, start + bucket_ns):
                 buckets.setdefault(start, Counter()).update(landmark.weights)
             else:
-                self._count_heads(buckets, landmark.offset, end, (since_ns, until_ns), bucket_ns)
+                self._count_heads(buckets, landmark.offset, end, (since_ns, until_ns, bucket_ns))
             await asyncio.sleep(0)
         if stream is not None:
             return {start: Counter({stream: found[stream]}) for start, found in buckets.items()}
         return buckets
 
     def _count_heads(
-        self,
-        buckets: dict[int, Counter[int]],
-        offset: int,
-        end: int,
-        stretch: tuple[int, int],
-        bucket_ns: int,
+        self, buckets: dict[int, Counter[int]], offset: int, end: int, times: tuple[int, int, int]
     ) -> None:
+        since_ns, until_ns, bucket_ns = times
         while offset < end:
-            heads, offset = self._host.read_log_heads(self._folder, offset, HEADS_AT_ONCE)
+            heads, offset = self._host.read_log_heads(self._folder, offset, HEADS_AT_ONCE, end)
             for head in heads:
-                if head.offset < end and stretch[0] <= head.timestamp_ns < stretch[1]:
+                if since_ns <= head.timestamp_ns < until_ns:
                     start = head.timestamp_ns // bucket_ns * bucket_ns
                     buckets.setdefault(start, Counter())[head.stream] += _weight(head.length)
 
     async def _blocks(self, since_ns: int, until_ns: int) -> list[tuple[Landmark, int, int]]:
-        """The blocks that may hold records of a stretch of time: each one's landmark, its end, its last time."""
+        """The blocks that may hold records of a stretch: each one's landmark, its end, its last time."""
         async with self._surveying:
             await self._survey()
         marks = self._landmarks
@@ -212,17 +216,14 @@ class LogView:
         while offset < end:
             records, offset = self._host.read_log(self._folder, offset, end - offset)
             for record in records:
+                if record.timestamp_ns >= until_ns:
+                    return
+                if record.timestamp_ns < since_ns:
+                    cutter.pass_over(record)
+                    continue
                 entry = cutter.cut(record)
-                if (
-                    since_ns <= entry.timestamp_ns < until_ns
-                    and entry.text
-                    and stream in {None, entry.stream}
-                    and search in entry.text
-                ):
+                if entry.text and stream in {None, entry.stream} and search in entry.text:
                     yield entry
-
-
-_LONGEST_PENDING = 3
 
 
 def _weight(length: int) -> int:

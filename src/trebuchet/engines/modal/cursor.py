@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -55,22 +54,29 @@ class Cursor:
         return True
 
 
-@dataclass
 class Window:
     """The range of time to ask for next. It grows while little comes and shrinks when much does.
 
-    The SDK loads a range as a whole before it gives it out; the width bounds the memory.
+    The SDK loads a range as a whole before it gives it out; the width bounds the memory. A round goes from the
+    place before which nothing can be missing up to the present, window by window.
     """
 
-    start: datetime
-    width: timedelta = field(default=_FIRST_WIDTH)
+    def __init__(self, start: datetime, width: timedelta = _FIRST_WIDTH) -> None:
+        self.start = start
+        self.width = width
+        self._next_round = start
+
+    def begin(self) -> None:
+        """Start a round, also over what may have appeared late."""
+        self.start = self._next_round
 
     def until(self, now: datetime) -> datetime:
         return min(self.start + self.width, now + CLOCK_SKEW)
 
     def passed(self, now: datetime, last: datetime | None, size: int) -> None:
         """The whole window was read and held `size` bytes; `last` is the newest entry known."""
-        self.start = max(self.start, min(self.until(now), now - _LATE), last or self.start)
+        self.start = self.until(now)
+        self._next_round = max(self._next_round, min(self.start, now - _LATE), last or self._next_round)
         if size < _FEW_BYTES:
             self.width = min(self.width * _FACTOR, KEPT_BY_SERVICE)
 

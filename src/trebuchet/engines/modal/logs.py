@@ -97,6 +97,7 @@ class LogReader:
         With `hold_back`, entries so young that an older one may still arrive wait for the next time.
         """
         before = (self._cursor.last, self._cursor.given)
+        self._window.begin()
         while True:
             now = datetime.now(UTC)
             until = self._window.until(now)
