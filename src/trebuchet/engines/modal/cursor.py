@@ -57,8 +57,8 @@ class Cursor:
 class Window:
     """The range of time to ask for next. It grows while little comes and shrinks when much does.
 
-    The SDK loads a range as a whole before it gives it out; the width bounds the memory. A round goes from the
-    place before which nothing can be missing up to the present, window by window.
+    The SDK loads a range as a whole before it gives it out: the width bounds the memory. A round goes from
+    the place before which nothing is missing up to the present, window by window.
     """
 
     def __init__(self, start: datetime, width: timedelta = _FIRST_WIDTH) -> None:
