@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from trebuchet.errors import JobFileError, UsageError, shown
 from trebuchet.files.problems import Problems
-from trebuchet.files.tree import Entry, documents
+from trebuchet.files.tree import Entry, documents, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_NOTHING = Entry(None)
 _SAME = {"accelerators": ("gpus",), "gpus": ("accelerators",)}
 """Fields that have two names."""
 
@@ -19,7 +20,10 @@ _SAME = {"accelerators": ("gpus",), "gpus": ("accelerators",)}
 def apply_overrides(document: Entry, overrides: Sequence[str], problems: Problems) -> None:
     """Put the values that a command line gives into a document's tree."""
     for key, text in _pairs(overrides):
-        _put(document, key, _value(text), problems)
+        if is_text(key) and is_text(text):
+            _put(document, key, _value(text), problems)
+        else:
+            problems.add("An override on the command line is not UTF-8.")
 
 
 def _pairs(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -64,10 +68,12 @@ def _put(document: Entry, key: str, value: Entry, problems: Problems) -> None:
     for name in above:
         if not target.is_mapping:
             break
-        inner = target.mapping.get(name)
-        if inner is None or inner.value is None:
-            inner = target.mapping[name] = Entry({})
-        target = inner
+        inner = target.mapping.get(name, _NOTHING)
+        # An alias may share the value with another place: change a copy.
+        inside = dict(inner.mapping) if inner.is_mapping or inner.value is None else inner.value
+        deeper = replace(inner, value=inside)
+        target.mapping[name] = deeper
+        target = deeper
     if not target.is_mapping:
         problems.add(f"--{key} goes into something that is no mapping.")
         return
@@ -82,6 +88,11 @@ def _forget_alternatives(resources: dict[str, Entry], field: str) -> None:
     for name in same:
         resources.pop(name, None)
     for name in ("any_of", "ordered"):
-        for alternative in resources[name].members if name in resources else []:
-            for known in (field, *same):
-                alternative.mapping.pop(known, None)
+        if name in resources and resources[name].is_list:
+            kept = [_without(alternative, {field, *same}) for alternative in resources[name].members]
+            resources[name] = replace(resources[name], value=kept)
+
+
+def _without(alternative: Entry, fields: set[str]) -> Entry:
+    kept = {name: entry for name, entry in alternative.mapping.items() if name not in fields}
+    return replace(alternative, value=kept) if alternative.is_mapping else alternative

@@ -30,15 +30,22 @@ def read_text(path: Path, problems: Problems) -> str:
     return _decode(data, problems)
 
 
+def read_plain_text(path: Path, problems: Problems) -> str:
+    """Read a file that is no job file and may hold any text.
+
+    Raises:
+        JobFileError: It is missing, no file, too long, or not text.
+    """
+    return _decode(_read(path, problems), problems)
+
+
 def _read(path: Path, problems: Problems) -> bytes:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            problems.add("This is a folder, not a job file.", f"name a file in it: {path}/job.yaml")
+            problems.add("This is a folder, and a file is wanted.", "name a file in it")
         elif status.st_size > MOST_BYTES:
-            problems.add(
-                f"The file has {status.st_size:,} bytes; a job file has at most {MOST_BYTES:,}.", _HINT
-            )
+            problems.add(f"The file has {status.st_size:,} bytes; at most {MOST_BYTES:,} are read.", _HINT)
         elif not (
             stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode)
         ):
@@ -53,7 +60,7 @@ def _read(path: Path, problems: Problems) -> bytes:
         problems.add(f"It cannot be read: {getattr(error, 'strerror', None) or error}.")
         raise problems.error() from None
     if len(data) > MOST_BYTES:
-        problems.add(f"It has more than {MOST_BYTES:,} bytes.", _HINT)
+        problems.add(f"It has more than {MOST_BYTES:,} bytes, which are not read.", _HINT)
         raise problems.error()
     return data
 

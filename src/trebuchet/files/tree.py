@@ -77,6 +77,9 @@ def documents(text: str, problems: Problems) -> list[Entry]:
     Raises:
         JobFileError: The text is not YAML, or stands for too much.
     """
+    if not is_text(text):
+        problems.add("It holds a character that is not valid text.")
+        raise problems.error()
     try:
         loader = _LOADER(text)
         reader = _Reader(loader, problems)
@@ -84,6 +87,15 @@ def documents(text: str, problems: Problems) -> list[Entry]:
     except yaml.YAMLError as error:
         add_syntax_fault(error, text, problems)
         raise problems.error() from None
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8; what came from a command line in other bytes cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Reader:

@@ -76,12 +76,13 @@ _INSTEAD = {
     "GAUDI3": "H100",
 }
 
+_RTX = re.compile(r"\b(RTX)[-_ ](?=\d|A\d)", re.IGNORECASE)
 _FORM_FACTOR = re.compile(r"-(?:sxm\d?|pcie|nvlink|hbm\d\w?)(?=-|$)", re.IGNORECASE)
 
 
 def same_name(name: str) -> str:
     """A name to compare by: what is one GPU gets one name, whoever spelled it."""
-    plain = _FORM_FACTOR.sub("", name.strip())
+    plain = _RTX.sub(r"\1", _FORM_FACTOR.sub("", name.strip()))
     return _SAME.get(plain.lower(), plain.upper())
 
 

@@ -34,6 +34,7 @@ _REFUSED_RESOURCES = {
 
 def promises(job: JobConfig, findings: Findings) -> None:
     """Account for the fields beside `resources` that have no place of their own."""
+    findings.known("service", *_NOTED, *_REFUSED)
     for name in job.extras:
         if name in _NOTED:
             findings.noted(name, "is not used", _NOTED[name])
