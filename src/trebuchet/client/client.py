@@ -260,16 +260,7 @@ class Client:
             job: The row.
             stale: Why it could not be looked up just now.
         """
-        dashboard = None
-        if job.sandbox_id is not None:
-            dashboard = self._contexts.of_job(job).engine.dashboard_url(job.sandbox_id)
-        return status_of(
-            job,
-            cost_per_hour=self._cost(job),
-            dashboard=dashboard,
-            stale=stale,
-            now=self._contexts.clock.now(),
-        )
+        return status_of(job, cost_per_hour=self._cost(job), stale=stale, now=self._contexts.clock.now())
 
     def _cost(self, job: Job) -> float | None:
         if self._price is None:

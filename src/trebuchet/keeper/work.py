@@ -103,7 +103,7 @@ class Keeper:
         except TrebuchetError:
             return  # Another look follows.
         if found:
-            context.ledger.created(job.current, found[0], at=context.clock.now())
+            context.learn_id(job.current, found[0])
 
 
 def hold(context: Context, job: Job) -> None:
@@ -116,7 +116,7 @@ def hold(context: Context, job: Job) -> None:
             return
         found = create.existing(context, job.current)
         if found is not None:
-            context.ledger.created(job.current, found, at=context.clock.now())
+            context.learn_id(job.current, found)
             return
         try:
             _until_created(context, job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import ControlPlaneError
@@ -31,6 +30,8 @@ def cancel_all(contexts: Contexts, jobs: Sequence[Job]) -> list[Job]:
         want_end(contexts.of_job(job), job)
     if len(jobs) == 1:
         return [cancel(contexts.of_job(jobs[0]), jobs[0])]
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - heavy, and rarely needed
+
     with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="cancel") as pool:
         running = [pool.submit(cancel, contexts.of_job(job), job) for job in jobs]
     return [one.result() for one in running]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import TrebuchetError
@@ -68,6 +67,8 @@ def up_many(
         if on_done is not None:
             on_done(place, result)
         return result
+
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - heavy, and rarely needed
 
     if not jobs:
         return []

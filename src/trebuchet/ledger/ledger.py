@@ -192,13 +192,13 @@ class Ledger:
             )
             _event(connection, attempt.key, at, "asked", {"attempt": attempt.number})
 
-    def created(self, attempt: Attempt, sandbox_id: str, *, at: float) -> None:
-        """An attempt's sandbox exists. Saying so twice does nothing."""
+    def created(self, attempt: Attempt, sandbox_id: str, *, at: float, dashboard: str | None = None) -> None:
+        """An attempt's sandbox exists, and a browser shows it there. Saying so twice does nothing."""
         with self._database.writing("created") as connection:
             changed = connection.execute(
-                "UPDATE attempts SET sandbox_id = ?, created_at = ? "
+                "UPDATE attempts SET sandbox_id = ?, dashboard = ?, created_at = ? "
                 "WHERE key = ? AND attempt = ? AND sandbox_id IS NOT ?",
-                (sandbox_id, at, attempt.key, attempt.number, sandbox_id),
+                (sandbox_id, dashboard, at, attempt.key, attempt.number, sandbox_id),
             )
             if changed.rowcount == 1:
                 _remember_sandbox(connection, sandbox_id, attempt.key, attempt.number)

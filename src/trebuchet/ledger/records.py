@@ -24,6 +24,7 @@ class Attempt:
         launch_tag: The value of the tag that is this attempt's alone.
         name: The sandbox's name.
         sandbox_id: None until it is known.
+        dashboard: Where a browser shows it; None where there is no such page.
         claim: Who is about to create it; None for nobody. See `lifecycle.claims`.
         asked_at: When the control plane was last asked to create it; None for never.
     """
@@ -35,6 +36,7 @@ class Attempt:
     launch_tag: str
     name: str
     sandbox_id: str | None = None
+    dashboard: str | None = None
     claim: str | None = None
     asked_at: float | None = None
     created_at: float | None = None

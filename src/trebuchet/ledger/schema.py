@@ -53,6 +53,7 @@ CREATE TABLE attempts (
     launch_tag TEXT NOT NULL,
     name       TEXT NOT NULL,
     sandbox_id TEXT,
+    dashboard  TEXT,
     claim      TEXT,
     asked_at   REAL,
     created_at REAL,

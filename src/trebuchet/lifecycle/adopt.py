@@ -40,7 +40,7 @@ def _another_of(context: Context, known: Job, facts: Mapping[str, str], sandbox_
     """A sandbox of a job that this ledger has: the one whose id it never learnt, or one too many."""
     attempt = known.current
     if attempt.sandbox_id is None and facts.get("launch") == attempt.launch_tag:
-        context.ledger.created(attempt, sandbox_id, at=context.clock.now())
+        context.learn_id(attempt, sandbox_id)
     elif (
         attempt.sandbox_id != sandbox_id
         and known.end_at is None
@@ -73,6 +73,7 @@ def _row(context: Context, key: str, facts: Mapping[str, str], sandbox_id: str) 
             launch_tag=naming.launch_tag(key, number),
             name=naming.sandbox_name(name, key, number),
             sandbox_id=sandbox_id,
+            dashboard=context.engine.dashboard_url(sandbox_id),
             created_at=now,
             asked_at=now,
         ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trebuchet.engines.base import Engine
-    from trebuchet.ledger import Job, Ledger
+    from trebuchet.ledger import Attempt, Job, Ledger
     from trebuchet.lifecycle.claims import Claims
     from trebuchet.lifecycle.clock import Clock
     from trebuchet.settings import Settings
@@ -32,6 +32,11 @@ class Context:
     def tag(self, what: str, value: str) -> dict[str, str]:
         """A filter for `Engine.find`."""
         return {f"{self.settings.tag_prefix}{what}": value}
+
+    def learn_id(self, attempt: Attempt, sandbox_id: str) -> None:
+        """Write down that an attempt's sandbox exists."""
+        dashboard = self.engine.dashboard_url(sandbox_id)
+        self.ledger.created(attempt, sandbox_id, dashboard=dashboard, at=self.clock.now())
 
     def fresh(self, job: Job) -> Job:
         """The job as the ledger has it now."""

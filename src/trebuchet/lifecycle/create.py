@@ -83,7 +83,7 @@ def create(
     except ImageBuildError as error:
         raise build.failed(error) from error
     build.succeeded()
-    context.ledger.created(job.current, sandbox_id, at=context.clock.now())
+    context.learn_id(job.current, sandbox_id)
     return sandbox_id
 
 
@@ -145,7 +145,7 @@ def end_whatever_exists(context: Context, attempt: Attempt) -> bool:
     """Terminate all that carries an attempt's tag; False where that could not be made sure."""
     try:
         for sandbox_id in context.engine.find(context.tag("launch", attempt.launch_tag)):
-            context.ledger.created(attempt, sandbox_id, at=context.clock.now())
+            context.learn_id(attempt, sandbox_id)
             terminate(context, sandbox_id)
     except TrebuchetError:
         return False

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -104,6 +103,8 @@ def _wake(pipe: Path) -> bool:
 
 
 def _start(command: list[str], post: Post) -> None:
+    import subprocess  # noqa: PLC0415 - a status starts nothing
+
     post.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     step("before start keeper")
     try:

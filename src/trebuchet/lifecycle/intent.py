@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 
 from trebuchet.ledger import Attempt, Job
 from trebuchet.lifecycle import naming
-from trebuchet.lifecycle.provenance import git_state
-from trebuchet.plan.markers import nonce_for
-from trebuchet.plan.script import bind_launch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +27,8 @@ def make_intent(
     context: Context, job: JobConfig, plan: Plan, *, key: str, cluster: str | None, wait_for_gpu: float | None
 ) -> Job:
     """The row of a job that is about to be launched."""
+    from trebuchet.lifecycle.provenance import git_state  # noqa: PLC0415 - a status makes no intent
+
     now = context.clock.now()
     identity = context.engine.identity()
     first = plan.candidates[0]
@@ -87,6 +86,9 @@ def bound(
         user: The job file's `user`.
         values: The environment's values, sent along; None for those in the job's named secret.
     """
+    from trebuchet.plan.markers import nonce_for  # noqa: PLC0415 - a status creates nothing
+    from trebuchet.plan.script import bind_launch  # noqa: PLC0415 - as above
+
     attempt = job.current
     tags = naming.tags(
         context.settings.tag_prefix,

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from trebuchet.errors import ClusterUnreachableError, ControlPlaneError, NotFoundError
 from trebuchet.ledger import Outcome
-from trebuchet.plan.markers import MarkerFilter, nonce_for
 from trebuchet.status import JobState, Phase, Reason
 
 if TYPE_CHECKING:
     from trebuchet.engines.base import Engine, Observation
     from trebuchet.ledger import Job
+    from trebuchet.plan.markers import MarkerFilter
 
 GAVE_UP = "the launch that failed"
 """Who wants the end of what a failed launch may have left."""
@@ -59,6 +59,8 @@ def launch_failed(error: BaseException) -> Outcome:
 
 
 def _last_words(engine: Engine, sandbox_id: str, key: str) -> MarkerFilter:
+    from trebuchet.plan.markers import MarkerFilter, nonce_for  # noqa: PLC0415 - most look-ups see no end
+
     markers = MarkerFilter(nonce_for(key))
     try:
         for entry in engine.logs(sandbox_id, tail=_MARKERS_WITHIN, source="stderr"):

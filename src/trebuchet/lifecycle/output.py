@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trebuchet.plan.markers import MarkerFilter, nonce_for
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -15,6 +13,8 @@ if TYPE_CHECKING:
 
 def without_markers(entries: Iterable[LogEntry], key: str) -> Iterator[LogEntry]:
     """The entries of one job's log, less the marker lines; an entry that held nothing else is left out."""
+    from trebuchet.plan.markers import MarkerFilter, nonce_for  # noqa: PLC0415 - a status reads no output
+
     markers, last = MarkerFilter(nonce_for(key)), None
     for entry in entries:
         if entry.source != "stderr":

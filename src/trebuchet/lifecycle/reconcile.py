@@ -6,7 +6,6 @@ does not know a sandbox. A call that fails is no answer; a sandbox not in a list
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import ControlPlaneError, JobNotFoundError, LaunchError, TrebuchetError
@@ -75,6 +74,8 @@ def _advance_all(context: Context, jobs: Sequence[Job], listed: Collection[str])
     if len(idle) <= 1:
         outcomes = [attempt(job) for job in idle]
     else:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - heavy, and rarely needed
+
         with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="reconcile") as pool:
             outcomes = list(pool.map(attempt, idle))
     return {job.key: error for job, error in zip(idle, outcomes, strict=True) if error is not None}
@@ -171,7 +172,7 @@ def finish_launch(context: Context, job: Job) -> None:
             return
         sandbox_id = create.existing(context, job.current)
         if sandbox_id is not None:
-            context.ledger.created(job.current, sandbox_id, at=context.clock.now())
+            context.learn_id(job.current, sandbox_id)
         elif job.cancel_at is not None:
             end(context, job, observe.cancelled(job))
         elif (obstacle := _obstacle(context, job)) is not None:

@@ -16,7 +16,6 @@ def status_of(
     job: Job,
     *,
     cost_per_hour: float | None = None,
-    dashboard: str | None = None,
     stale: str | None = None,
     now: float | None = None,
 ) -> JobStatus:
@@ -25,7 +24,6 @@ def status_of(
     Args:
         job: From the ledger.
         cost_per_hour: Where a price function told.
-        dashboard: Where a browser shows it.
         stale: Why it could not be looked up just now; None where it was, or need not be.
         now: Seconds since the epoch, for the age of a stale state.
     """
@@ -35,7 +33,7 @@ def status_of(
         id=identifier,
         cluster=job.cluster if job.cluster is not None else identifier,
         state=job.state,
-        metadata=json.dumps(_metadata(job, dashboard, stale, now)),
+        metadata=json.dumps(_metadata(job, stale, now)),
         key=job.key,
         reason=job.reason,
         exit_code=job.exit_code,
@@ -48,12 +46,12 @@ def status_of(
     )
 
 
-def _metadata(job: Job, dashboard: str | None, stale: str | None, now: float | None) -> dict[str, Any]:
+def _metadata(job: Job, stale: str | None, now: float | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "cloud": job.cloud,
         "app": job.app,
         "gpu": job.current.gpu,
-        "dashboard": dashboard,
+        "dashboard": job.current.dashboard,
         "git_commit": job.git_commit,
         "git_dirty": job.git_dirty,
     }
