@@ -31,9 +31,9 @@ class MarkerFilter:
         cut: Whether the wrapper ended them to make room for a successor.
     """
 
-    def __init__(self, nonce: str) -> None:
+    def __init__(self, nonce: str, held: str = "") -> None:
         self._opening = f"[trebuchet:{nonce}] "
-        self._held = ""
+        self._held = held
         self.phase: Phase | None = None
         self.exit_code: int | None = None
         self.cut = False
@@ -42,6 +42,11 @@ class MarkerFilter:
     def setup_failed(self) -> bool:
         """Whether the scripts ended in `setup`, with a code other than 0."""
         return self.phase is Phase.SETUP and self.exit_code not in {None, 0}
+
+    @property
+    def held(self) -> str:
+        """What was taken and not yet given; another filter can go on with it."""
+        return self._held
 
     def feed(self, chunk: str) -> str:
         """Take the next chunk; give what can be shown."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import lru_cache
 
 _PACKAGES = {
     "wget": "wget",
@@ -36,20 +36,24 @@ _PACKAGES = {
 _LOOKED_AT = 131_072
 """Characters; a longer script cannot be sent."""
 
-_AT_COMMAND = (
+_COMMAND = re.compile(
     r"(?:^|[;&|(`]|\$\(|\b(?:then|do|else|sudo|exec|time|nohup|xargs|env))[ \t]*"
-    r"(?:\w{1,80}=\S{0,200}[ \t]+){0,8}"
+    r"(?:\w{1,80}=[^\s;&|(`]{0,200}[ \t]+){0,8}"
+    # Looked at and not consumed, since what stands here may be the `sudo` of the next.
+    r"(?=([\w.+-]{1,40})(?![\w.+/-]))",
+    re.MULTILINE,
 )
 
 
-def calls(script: str, command: str) -> bool:
-    """Whether a script seems to run a command; text in heredocs and quotes may be mistaken for it."""
-    return bool(_pattern(command).search(script, 0, _LOOKED_AT))
+@lru_cache(maxsize=8)
+def _called(script: str) -> frozenset[str]:
+    """The commands that a script seems to run; text in heredocs and quotes may be mistaken for one."""
+    return frozenset(match[1] for match in _COMMAND.finditer(script, 0, _LOOKED_AT))
 
 
-@cache
-def _pattern(command: str) -> re.Pattern[str]:
-    return re.compile(_AT_COMMAND + re.escape(command) + r"(?![\w.-])", re.MULTILINE)
+def calls(script: str, *commands: str) -> bool:
+    """Whether a script seems to run any of some commands."""
+    return not _called(script).isdisjoint(commands)
 
 
 def debian_packages(script: str) -> list[str]:
@@ -58,12 +62,12 @@ def debian_packages(script: str) -> list[str]:
 
 
 def wants_uv(script: str) -> bool:
-    return calls(script, "uv") or calls(script, "uvx")
+    return calls(script, "uv", "uvx")
 
 
 def wants_conda(script: str) -> bool:
     """Whether it uses conda and does not install it by itself."""
-    uses = calls(script, "conda") or calls(script, "mamba") or "conda.sh" in script
+    uses = calls(script, "conda", "mamba") or "conda.sh" in script
     return uses and not re.search(r"(?:Mini(?:conda|forge|mamba)|Anaconda)3?-\S*\.sh", script, re.IGNORECASE)
 
 
@@ -72,4 +76,4 @@ def wants_nvcc(script: str) -> bool:
 
 
 def wants_docker(script: str) -> bool:
-    return calls(script, "docker") or calls(script, "docker-compose")
+    return calls(script, "docker", "docker-compose")

@@ -22,11 +22,11 @@ SOME = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCh
 MANY = settings(max_examples=200, deadline=None)
 
 _PIECES = [
-    "run: ", "setup: |\n  ", "envs:\n", "  A: ", "resources:\n", "  accelerators: ", "&a ", "*a", "<<: ", "{",
-    "}", "[", "]", "- ", "? ", ": ", "\n", "\t", "  ", "'", '"', "|", ">", "#", "---\n", "...\n",
-    "!!str ", "!x ", "%YAML 1.1\n", "~", "yes", "1:30", "0x1F", "2026-01-01", "\\0", "\0", "\ud800", "\ufeff", "é", "🙂", "=", "<",
-    "\x85", "\u2028", ".inf", ".nan",
-]  # fmt: skip
+    *("run: ", "setup: |\n  ", "envs:\n", "  A: ", "resources:\n", "  accelerators: ", "&a ", "*a", "<<: "),
+    *("{", "}", "[", "]", "- ", "? ", ": ", "\n", "\t", "  ", "'", '"', "|", ">", "#", "---\n", "...\n"),
+    *("!!str ", "!x ", "%YAML 1.1\n", "~", "yes", "1:30", "0x1F", "2026-01-01", "\\0", "\0", "\ud800"),
+    *("\ufeff", "é", "🙂", "=", "<", "\x85", "\u2028", ".inf", ".nan"),
+]
 
 
 def _outcome(text: str, **options: Any) -> JobConfig | None:
