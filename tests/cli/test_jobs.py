@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 import uuid
@@ -9,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trebuchet.engines.local import LocalEngine
+from trebuchet.settings import Settings
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -161,9 +166,13 @@ def launched(process: subprocess.Popen[str]) -> str:
     """Read on until the job has begun; its key."""
     assert process.stderr is not None
     assert process.stdout is not None
-    key = next(line.split()[3] for line in process.stderr if line.startswith("launched "))
-    assert process.stdout.readline() == "begun\n"
-    return key
+    said = list[str]()
+    for line in process.stderr:
+        if line.startswith("launched "):
+            assert process.stdout.readline() == "begun\n"
+            return line.split()[3]
+        said.append(line)
+    raise AssertionError("".join(said))
 
 
 @pytest.mark.parametrize(
@@ -218,3 +227,35 @@ def test_doctor_names_every_part_and_its_state(trebuchet: Callable[..., Any]) ->
     )
     assert findings["modal SDK"]["level"] == "ok"
     assert all(finding["remedy"] for finding in findings.values() if finding["level"] == "fail")
+
+
+@pytest.mark.parametrize("gpus", [[], ["--gpus", "H100"]], ids=["cpu", "gpu"])
+def test_ctrl_c_before_the_sandbox_exists_leaves_nothing_behind(
+    trebuchet: Callable[..., Any],
+    start: Callable[..., Any],
+    job_file: Callable[..., str],
+    own_home: Path,
+    gpus: list[str],
+) -> None:
+    slow = json.dumps([{"call": "SandboxCreate*", "action": "delay", "seconds": 4}])
+    machine = {"TREBUCHET_FAULTS": slow, "TREBUCHET_LOCAL_GPUS": "1xH100"}
+    process = start("up", job_file("sleep 600"), *gpus, **machine)
+    until(lambda: "asked" in [each["kind"] for job in known(trebuchet) for each in happened(trebuchet, job)])
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "aborted" in err
+    assert "Traceback" not in err
+    engine = LocalEngine(Settings(home=own_home))
+    until(lambda: trebuchet("status", "--json").json[0]["state"] == "CANCELLED")
+    slow_call_is_over = time.monotonic() + 5
+    until(lambda: time.monotonic() > slow_call_is_over and engine.find({}) == [])
+    assert "Traceback" not in trebuchet("status").err
+
+
+def known(trebuchet: Callable[..., Any]) -> list[dict[str, Any]]:
+    return trebuchet("status", "--cached", "--json").json
+
+
+def happened(trebuchet: Callable[..., Any], job: dict[str, Any]) -> list[dict[str, Any]]:
+    return trebuchet("events", job["key"], "--json").json
