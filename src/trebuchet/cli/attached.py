@@ -106,7 +106,7 @@ def observe(launcher: Launcher, status: JobStatus) -> Iterator[JobStatus | LogEn
         if status.reason is Reason.LAUNCH_FAILED:
             return  # There never was anything that could have printed.
         attempt = status.attempt
-        yield from launcher.logs(status.key, follow=True)
+        yield from launcher.logs(status.key, follow=True, attempt=attempt)
         for pause in _pauses():  # The log's end announces the job's end, or its next attempt.
             status = launcher.find(status.key)
             if status.done or status.attempt != attempt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trebuchet.job import JobConfig
-    from trebuchet.plan.model import Plan
+    from trebuchet.plan.model import Note, Plan
     from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, Upload, VolumeMount
 
 _LABEL_WIDTH = 12
+_WIDTH = 100
 
 
 def plan_text(plan: Plan, job: JobConfig) -> str:
@@ -26,14 +28,21 @@ def plan_text(plan: Plan, job: JobConfig) -> str:
         f"{printable(job.name or 'unnamed')}, read as {_DIALECTS[plan.dialect]}, for cloud {plan.cloud}",
         "",
     ]
-    lines += [f"  {label:<{_LABEL_WIDTH}} {text}" for label, text in _rows(plan, job, first)]
+    lines += [line for label, text in _rows(plan, job, first) for line in _wrapped(label, text)]
     if plan.notes:
         lines += ["", "Notes"]
-        lines += [
-            f"  {click.style(note.field, bold=True)}: {printable(note.done)}, {printable(note.why)}"
-            for note in plan.notes
-        ]
+        lines += [f"  {click.style(note.field, bold=True)}: {_note(note)}" for note in plan.notes]
     return "\n".join(lines)
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    indent = " " * (_LABEL_WIDTH + 3)
+    first = f"  {label:<{_LABEL_WIDTH}} "
+    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _note(note: Note) -> str:
+    return f"{printable(note.done)}, {printable(note.why)}"
 
 
 _DIALECTS = {"oumi": "Oumi's job file", "skypilot": "SkyPilot's task file"}
@@ -84,7 +93,11 @@ def _candidate(spec: SandboxSpec) -> str:
 
 
 def _cpu(spec: SandboxSpec) -> str:
-    cores = "the control plane's default" if spec.cpu is None else f"{spec.cpu:g} physical cores"
+    cores = (
+        "the control plane's default"
+        if spec.cpu is None
+        else f"{spec.cpu:g} physical core{'' if spec.cpu == 1 else 's'}"
+    )
     memory = (
         "its default of memory" if spec.memory_mib is None else f"{spec.memory_mib / 1024:g} GiB of memory"
     )

@@ -14,10 +14,10 @@ from trebuchet.lifecycle.contexts import Contexts
 from trebuchet.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from trebuchet.client import Client
+    from trebuchet.client import Client, LogReading
     from trebuchet.errors import TrebuchetError
     from trebuchet.job import JobConfig
     from trebuchet.launcher.clusters import Cluster
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trebuchet.lifecycle.clock import Clock
     from trebuchet.plan.model import Plan
     from trebuchet.sandbox import SandboxSpec
-    from trebuchet.status import JobStatus, LogEntry, LogSource
+    from trebuchet.status import JobStatus, LogSource
 
 
 class Launcher:
@@ -233,25 +233,41 @@ class Launcher:
         tail: int | None = None,
         source: LogSource | None = None,
         attempt: int | None = None,
-    ) -> Iterator[LogEntry]:
+        cursor: str | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> LogReading:
         """Output of a job without our marker lines, oldest first; with `follow` until it has ended.
+
+        All attempts of a job are one log. What the archive has is read from there, the rest from the control
+        plane.
 
         Args:
             ref: As `find` takes it.
-            follow: Go on until the job has ended and all of its output was given.
+            follow: Go on until the job has ended and all of its output was given; this archives it too.
             since: Only what was received from then on.
-            tail: Only the last so many entries.
+            tail: Only the last so many lines of what there is; with `follow`, and what comes after them.
             source: Only this stream.
-            attempt: Of this attempt; None for the newest.
+            attempt: Only this attempt's.
+            cursor: Go on where an earlier reading stopped: its `cursor`.
+            tell: Is told what a reader should know: that this comes from the archive, and the like.
 
         Raises:
             JobNotFoundError: No such job, or it has no such attempt.
+            UsageError: The cursor is none.
             ClusterUnreachableError: The connection broke and stayed away; the log goes on, unseen.
         """
         job = search.find_job(self, ref, cached=False)
-        sandbox_id = search.sandbox_of(self.contexts.ledger, job, attempt)
+        if attempt is not None:
+            search.sandbox_of(self.contexts.ledger, job, attempt)
         return self.client(job.cloud).logs(
-            job, sandbox_id=sandbox_id, follow=follow, since=since, tail=tail, source=source
+            job,
+            follow=follow,
+            since=since,
+            tail=tail,
+            source=source,
+            attempt=attempt,
+            cursor=cursor,
+            tell=tell,
         )
 
     def events(self, ref: str) -> list[Event]:
@@ -310,7 +326,10 @@ class Launcher:
         """
         name = job_or_cloud if isinstance(job_or_cloud, str) else self._cloud_of(job_or_cloud)
         if name not in self._clouds:
-            raise UsageError(f"There is no cloud {name!r}.", hint=f"Known are {', '.join(self._clouds)}.")
+            raise UsageError(
+                f"There is no cloud {name!r}.",
+                hint="Jobs run on Modal or on this machine: --cloud modal or --cloud local",
+            )
         return self._clouds[name]
 
     def which_clouds(self) -> list[str]:
