@@ -62,7 +62,7 @@ def test_a_silent_job_has_an_empty_log(bench: Bench) -> None:
 
 
 def test_streams_are_told_apart(bench: Bench) -> None:
-    sandbox_id = bench.shell("echo out; sleep 0.05; echo err >&2; sleep 0.05; echo out again")
+    sandbox_id = bench.shell("echo out; sleep 0.4; echo err >&2; sleep 0.4; echo out again")
 
     assert bench.text(sandbox_id) == "out\nerr\nout again\n"
     assert joined(bench, sandbox_id, source="stdout") == "out\nout again\n"
@@ -71,7 +71,7 @@ def test_streams_are_told_apart(bench: Bench) -> None:
 
 
 def test_times_are_aware_and_in_order(bench: Bench) -> None:
-    sandbox_id = bench.shell("echo 1; sleep 0.1; echo 2; sleep 0.1; echo 3")
+    sandbox_id = bench.shell("echo 1; sleep 0.4; echo 2; sleep 0.4; echo 3")
     bench.wait(sandbox_id)
 
     times = [entry.timestamp for entry in bench.engine.logs(sandbox_id, follow=True)]
@@ -90,7 +90,7 @@ def test_since_leaves_out_what_came_before(bench: Bench) -> None:
 
 
 def test_the_tail_is_the_end(bench: Bench) -> None:
-    sandbox_id = bench.shell("for i in 1 2 3 4 5; do echo $i; sleep 0.05; done")
+    sandbox_id = bench.shell("for i in 1 2 3 4 5; do echo $i; sleep 0.4; done")
     bench.wait(sandbox_id)
     bench.until(lambda: joined(bench, sandbox_id).endswith("5\n"), "the last line arrives")
 
@@ -99,7 +99,7 @@ def test_the_tail_is_the_end(bench: Bench) -> None:
 
 
 def test_a_follower_goes_on_after_the_tail(bench: Bench) -> None:
-    sandbox_id = bench.shell("echo 1; sleep 0.05; echo 2; read -t 3 < /dev/zero; echo 3", workdir="/tmp")
+    sandbox_id = bench.shell("echo 1; sleep 0.4; echo 2; read -t 3 < /dev/zero; echo 3", workdir="/tmp")
     bench.until(lambda: joined(bench, sandbox_id).endswith("2\n"), "it gets that far")
 
     assert bench.text(sandbox_id, tail=1) == "2\n3\n"
