@@ -41,16 +41,26 @@ class ImageShelf:
         self._with_files: OrderedDict[tuple[object, ...], modal.Image] = OrderedDict()
 
     def get(
-        self, spec: ImageSpec, files: Sequence[Upload], on_output: Callable[[str], None] | None
+        self,
+        spec: ImageSpec,
+        files: Sequence[Upload],
+        on_output: Callable[[str], None] | None,
+        login: tuple[str, str] | None = None,
     ) -> modal.Image:
         """The image with the local files laid over it.
+
+        Args:
+            spec: The image.
+            files: What lies over it.
+            on_output: Called with what its build prints.
+            login: User and password of its registry, where the job brings them.
 
         Raises:
             ImageBuildError: With what the build printed.
             UsageError: A local file is missing or cannot be read.
         """
         with self._lock:
-            base = self._base(spec, on_output)
+            base = self._base(spec, on_output, login)
             if not files:
                 return base
             manifests = [uploads.scan(upload) for upload in files]
@@ -65,25 +75,35 @@ class ImageShelf:
                 self._with_files.popitem(last=False)
             return self._with_files[key]
 
-    def _base(self, spec: ImageSpec, on_output: Callable[[str], None] | None) -> modal.Image:
+    def _base(
+        self, spec: ImageSpec, on_output: Callable[[str], None] | None, login: tuple[str, str] | None
+    ) -> modal.Image:
         key = _key(spec)
         if key not in self._built:
-            image = self._describe(spec)
+            image = self._describe(spec, login)
             self._build(image, on_output)
             self._built[key] = image
         return self._built[key]
 
-    def _describe(self, spec: ImageSpec) -> modal.Image:
+    def _describe(self, spec: ImageSpec, login: tuple[str, str] | None) -> modal.Image:
         if spec.registry_ref is None:
             image = modal.Image.debian_slim(spec.python_version)
         else:
-            secret = self._connection.secret(spec.registry_secret) if spec.registry_secret else None
             # Its own entry point would take our command for its arguments.
-            image = _from_registry(spec.registry_ref, secret).entrypoint([])
+            image = _from_registry(spec, self._registry_secret(spec, login)).entrypoint([])
         image = image.apt_install(*spec.apt_packages).uv_pip_install(*spec.pip_packages)
         for command in spec.commands:
             image = image.run_commands(command)
         return image.env(dict(spec.variables)) if spec.variables else image
+
+    def _registry_secret(self, spec: ImageSpec, login: tuple[str, str] | None) -> modal.Secret | None:
+        if spec.registry_secret:
+            return self._connection.secret(spec.registry_secret)
+        if login is None:
+            return None
+        return modal.Secret.from_dict(
+            dict(zip(("REGISTRY_USERNAME", "REGISTRY_PASSWORD"), login, strict=True))
+        )
 
     def _build(self, image: modal.Image, on_output: Callable[[str], None] | None) -> None:
         heard: list[str] = []
@@ -118,14 +138,17 @@ class ImageShelf:
         return image.build(self._connection.need_app())
 
 
-def _from_registry(ref: str, secret: modal.Secret | None) -> modal.Image:
-    return modal.Image.from_registry(ref, secret=secret)  # pyright: ignore[reportUnknownMemberType] - its kwargs
+def _from_registry(spec: ImageSpec, secret: modal.Secret | None) -> modal.Image:
+    return modal.Image.from_registry(  # pyright: ignore[reportUnknownMemberType] - its kwargs
+        spec.registry_ref or "", secret=secret, add_python=spec.python_version
+    )
 
 
 def _key(spec: ImageSpec) -> tuple[object, ...]:
     return (
         spec.registry_ref,
         spec.registry_secret,
+        spec.registry_login,
         spec.apt_packages,
         spec.pip_packages,
         spec.commands,

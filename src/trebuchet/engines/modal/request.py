@@ -25,7 +25,7 @@ def create(connection: Connection, spec: SandboxSpec, on_build_output: Callable[
         app=connection.need_app(),
         name=spec.name,
         tags=dict(spec.tags),
-        image=connection.images.get(spec.image, spec.uploads, on_build_output),
+        image=connection.images.get(spec.image, spec.uploads, on_build_output, _registry_login(spec)),
         env=dict(spec.env),
         secrets=[connection.secret(name) for name in spec.secrets],
         timeout=int(spec.timeout_s),
@@ -39,3 +39,14 @@ def create(connection: Connection, spec: SandboxSpec, on_build_output: Callable[
         client=connection.client,
     )
     return sandbox.object_id
+
+
+def _registry_login(spec: SandboxSpec) -> tuple[str, str] | None:
+    """User and password for the image's registry, where the job's own variables hold them."""
+    names = spec.image.registry_login
+    # A launch that comes later has the values in a named secret; by then the image has been pulled.
+    if names is None or not spec.env.keys() >= set(names):
+        return None
+    user, password = names
+    user, password = names
+    return spec.env[user], spec.env[password]
