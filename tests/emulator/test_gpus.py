@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import uuid
 from typing import TYPE_CHECKING
@@ -107,15 +110,27 @@ def test_one_that_waits_can_be_terminated(held: Engine) -> None:
         creating.result()
 
 
-def test_one_that_waits_outlives_the_daemon_with_its_secrets(own_engine: Engine) -> None:
+ABANDONED = """
+import sys
+import modal
+client = modal.Client.from_credentials(sys.argv[1], sys.argv[2])
+app = modal.App.lookup("tests", client=client)
+argv = ["sh", "-c", "echo $WORD"]
+modal.Sandbox.create(*argv, gpu="H100", env={"WORD": "kept"}, tags={"mark": "left"}, app=app, client=client)
+"""
+
+
+def test_one_that_waits_outlives_its_maker_and_the_daemon_with_its_secrets(own_engine: Engine) -> None:
     own_engine.hold_gpus(H100=1)
-    creating = Creating(own_engine, "sh", "-c", "echo $WORD", gpu="H100", env={"WORD": "kept"})
-    (sandbox_id,) = own_engine.listed(mark=creating.mark)
+    token = (own_engine.endpoint.token_id, own_engine.endpoint.token_secret)
+    environment = {**os.environ, "MODAL_SERVER_URL": own_engine.endpoint.url}
+    with subprocess.Popen([sys.executable, "-c", ABANDONED, *token], env=environment) as maker:
+        wait_until(lambda: own_engine.listed(mark="left"))
+        maker.kill()  # else the SDK would terminate the sandbox when it misses the daemon
+    (sandbox_id,) = own_engine.listed(mark="left")
     own_engine.kill()
     own_engine.start()
-    sandbox = own_engine.get(sandbox_id)
-    assert sandbox.stdout.read() == "kept\n"
-    assert creating.result().object_id == sandbox_id
+    assert own_engine.get(sandbox_id).stdout.read() == "kept\n"
 
 
 def test_pretended_gpus_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
