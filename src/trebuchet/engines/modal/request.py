@@ -48,5 +48,4 @@ def _registry_login(spec: SandboxSpec) -> tuple[str, str] | None:
     if names is None or not spec.env.keys() >= set(names):
         return None
     user, password = names
-    user, password = names
     return spec.env[user], spec.env[password]
