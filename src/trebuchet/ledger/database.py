@@ -25,7 +25,7 @@ _DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", 
 
 
 class Database:
-    """Connections to one file: one for each thread, since SQLite's own may not be shared safely.
+    """Connections to one file. Each is used by one thread at a time, and there are as many as that needs.
 
     Args:
         path: The file; it and its folder are made, private to the user.
@@ -39,8 +39,10 @@ class Database:
         self.path = path
         self.set_aside: Path | None = None
         self._on_step = on_step
-        self._local = threading.local()
-        self._open_ones: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
+        self._of_parent: list[sqlite3.Connection] = []
+        self._pid = os.getpid()
+        self._era = 0
         self._lock = threading.Lock()
         with self._errors():
             self._make_private()
@@ -48,21 +50,22 @@ class Database:
         self._migrate()
 
     def close(self) -> None:
+        """Close the connections; one that is in use at this moment is closed when it no longer is."""
         with self._lock:
-            for connection in self._open_ones:
+            self._era += 1
+            for connection in self._idle:
                 connection.close()
-            self._open_ones.clear()
-        self._local = threading.local()
+            self._idle.clear()
 
     def rows(self, query: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         """Read."""
-        with self._errors():
-            return self._connection().execute(query, values).fetchall()
+        with self._errors(), self._connection() as connection:
+            return connection.execute(query, values).fetchall()
 
     def row(self, query: str, values: tuple[Any, ...] = ()) -> sqlite3.Row | None:
         """Read one row, or None."""
-        with self._errors():
-            row: sqlite3.Row | None = self._connection().execute(query, values).fetchone()
+        with self._errors(), self._connection() as connection:
+            row: sqlite3.Row | None = connection.execute(query, values).fetchone()
             return row
 
     @contextmanager
@@ -80,8 +83,7 @@ class Database:
             LedgerError: It could not be written.
         """
         self._on_step(f"before {step}")
-        with self._errors():
-            connection = self._connection()
+        with self._errors(), self._connection() as connection:
             connection.execute(f"PRAGMA synchronous = {sync}")
             self._begin(connection)
             try:
@@ -93,18 +95,30 @@ class Database:
                 raise
         self._on_step(f"after {step}")
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None and self._local.pid == os.getpid():
-            return connection
-        # A connection that came through a fork is its parent's, and is left alone.
+    @contextmanager
+    def _connection(self) -> Generator[sqlite3.Connection]:
+        with self._lock:
+            if self._pid != os.getpid():
+                # What came through a fork is the parent's: neither to be used nor to be closed here.
+                self._of_parent, self._idle, self._pid = self._idle, [], os.getpid()
+            era = self._era
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                if era == self._era:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=10.0, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         for pragma in ("foreign_keys = ON", "synchronous = NORMAL"):
             connection.execute(f"PRAGMA {pragma}")
-        self._local.connection, self._local.pid = connection, os.getpid()
-        with self._lock:
-            self._open_ones.append(connection)
         return connection
 
     def _begin(self, connection: sqlite3.Connection) -> None:
@@ -142,13 +156,18 @@ class Database:
                 self._run_migrations()
 
     def _version(self) -> int:
-        connection = self._connection()
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads, and so notices damage
-        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+        with self._connection() as connection:
+            connection.execute(
+                "SELECT count(*) FROM sqlite_master"
+            ).fetchone()  # reads, and so notices damage
+            return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _run_migrations(self) -> None:
-        connection = self._connection()
-        self._use_wal(connection)
+        with self._connection() as connection:
+            self._use_wal(connection)
+            self._migrate_with(connection)
+
+    def _migrate_with(self, connection: sqlite3.Connection) -> None:
         self._begin(connection)
         try:
             # Another process may have been faster.

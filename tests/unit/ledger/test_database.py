@@ -189,3 +189,16 @@ def test_a_forked_child_uses_a_connection_of_its_own(ledger: Ledger, added: Call
         os._exit(0 if done else 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert {job.key for job in ledger.jobs()} == {"parent", "child"}
+
+
+def test_threads_that_come_and_go_leave_no_connections(ledger: Ledger) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    ledger.jobs()
+    before = open_files()
+    for _ in range(30):
+        thread = threading.Thread(target=ledger.jobs)
+        thread.start()
+        thread.join()
+    assert open_files() <= before + 3
