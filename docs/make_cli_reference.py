@@ -1,7 +1,7 @@
 """Writes docs/cli.md from the command line itself. Run it after a change of an option or a help text.
 
-The text is made from the commands' own parts rather than from `--help`, whose wrapping differs between versions of
-click.
+The text is made from the commands' own parts rather than from `--help`, whose wrapping differs between
+versions of click.
 """
 
 from __future__ import annotations

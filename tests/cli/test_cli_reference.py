@@ -11,6 +11,7 @@ import pytest
 from trebuchet import errors
 from trebuchet.cli.app import VERBS, root
 from trebuchet.cli.verb import Verb
+from trebuchet.files import job_from_text
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [*sorted(DOCS.glob("*.md")), DOCS.parent / "README.md"]
@@ -94,3 +95,34 @@ def test_the_exit_codes_in_the_docs_are_those_of_the_errors() -> None:
     text = (DOCS / "exit-codes.md").read_text(encoding="utf-8")
     documented = {name: int(code) for code, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", text, re.M)}
     assert documented == error_tree()
+
+
+def blocks(language: str) -> list[str]:
+    found = list[str]()
+    for page in PAGES:
+        found += re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    return found
+
+
+def test_the_readme_shows_the_two_commands_first() -> None:
+    """CI runs them out of the README, so this is also what CI runs."""
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    first = re.search(r"^```\w*\n(.*?)^```", readme, re.M | re.S)
+    assert first is not None
+    assert first[1].splitlines() == [
+        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/trebuchet up examples/digits.yaml",
+        ".venv/bin/pip install '.[test]' && .venv/bin/pytest",
+    ]
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_every_job_file_in_the_docs_can_be_read(text: str) -> None:
+    assert job_from_text(text, "docs").run
+
+
+@pytest.mark.parametrize("text", blocks("python"))
+def test_every_piece_of_python_in_the_docs_compiles_and_its_names_exist(text: str) -> None:
+    compile(text, "docs", "exec")
+    for line in text.splitlines():
+        if line.startswith(("from trebuchet", "import trebuchet")):
+            exec(line, {})
