@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _TIMED_OUT = 124
 _ENDED_BY_REQUEST = 137
+
+_QUEUES = re.compile(r"sb-[0-9A-Za-z]{22}")
+"""Ids of the older backend, which alone queues sandboxes: those with a GPU."""
 
 _BEYOND_THE_LIMIT = timedelta(days=36)
 """More than logs can be asked for: refused by the SDK itself, once it knows where the logs are."""
@@ -48,7 +52,7 @@ def observe(sandbox: modal.Sandbox, *, scheduled: bool) -> Observation:
     if code is not None:
         state, reason, exit_code = _ending(sandbox, code)
         return Observation(id=sandbox_id, state=state, reason=reason, exit_code=exit_code)
-    if scheduled or is_scheduled(sandbox):
+    if scheduled or not _QUEUES.fullmatch(sandbox_id) or is_scheduled(sandbox):
         return Observation(id=sandbox_id, state=JobState.RUNNING)
     return Observation(id=sandbox_id, state=JobState.PENDING, waiting_for="a GPU")
 
