@@ -122,7 +122,7 @@ class _Reader:
             entry = Entry(scalar(self._loader, event, self._problems), *place)
             return self._remember_and_put(event.anchor, entry, 1)
         if isinstance(event, yaml.AliasEvent):
-            return self._put(self._aliased(event.anchor, place))
+            return self._put(self._aliased(event.anchor or "", place))
         if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
             self._begin(event, place)
         elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
