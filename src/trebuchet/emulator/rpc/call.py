@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 PYTHON_CLIENT = "1"
 """What the Python SDK says it is, in `x-modal-client-type`."""
-REPEATS_KEPT = 10_000
+REPEATS_KEPT = 2_000
 
 
 class Repeats:
