@@ -35,6 +35,7 @@ VERBS = {
     "plan": "plan:plan",
     "check": "check:check",
     "events": "events:events",
+    "schema": "schema:schema",
     "which": "which:which",
     "doctor": "doctor:doctor",
     "local": "local:local",

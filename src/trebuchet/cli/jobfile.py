@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from trebuchet.errors import UsageError
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from trebuchet.job import JobConfig
+    from trebuchet.job import Dialect, JobConfig
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def length_of_time(text: str) -> int:
@@ -49,6 +44,9 @@ class JobOptions:
         env: Each `NAME=VALUE`, or `NAME` for the caller's own value. Never shown: values are secret.
         secret: Likewise.
         env_file: A file of such lines.
+        dialect: How to read the file; None to tell by its fields.
+        task: Which of several tasks in the file; None where there is one.
+        as_task: Whether to run the `run` of a service as a job.
     """
 
     cloud: str | None = None
@@ -59,6 +57,9 @@ class JobOptions:
     env: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
     env_file: Path | None = None
+    dialect: Dialect | None = None
+    task: str | None = None
+    as_task: bool = False
 
 
 JOB_OPTIONS = tuple(field.name for field in fields(JobOptions))
@@ -87,6 +88,11 @@ def job_options(function: Function) -> Function:
                 "--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
                 help="Read environment variables from a file of NAME=VALUE lines.",
             ),
+            click.option(
+                "--dialect", type=click.Choice(["oumi", "skypilot"]), help="Read it as this tool does."
+            ),
+            click.option("--task", metavar="NAME", help="Which of several tasks in the file."),
+            click.option("--as-task", is_flag=True, help="Run a service's `run` as a job."),
         ]
     ):  # fmt: skip
         function = option(function)
@@ -100,12 +106,18 @@ def read_job(file: str, overrides: Sequence[str], options: JobOptions) -> JobCon
         JobFileError: With every fault of the file.
         UsageError: For an environment variable that cannot be set.
     """
-    from trebuchet.files import load_job  # noqa: PLC0415 - brings yaml
+    from trebuchet.files import load_job, read_env_file, variable  # noqa: PLC0415 - brings yaml
 
     named = {"--resources.cloud": options.cloud, "--resources.accelerators": options.gpus}
     given = [part for name, value in named.items() if value is not None for part in (name, value)]
-    job = load_job(file, overrides=[*overrides, *given])
-    from_file = _lines_of(options.env_file) if options.env_file else ()
+    job = load_job(
+        file,
+        overrides=[*overrides, *given],
+        dialect=options.dialect,
+        task=options.task,
+        as_task=options.as_task,
+    )
+    from_file = read_env_file(options.env_file) if options.env_file else {}
     changes: dict[str, Any] = {
         "name": options.name,
         "timeout": options.timeout,
@@ -113,37 +125,7 @@ def read_job(file: str, overrides: Sequence[str], options: JobOptions) -> JobCon
     }
     return replace(
         job,
-        envs={**job.envs, **dict(map(_variable, (*from_file, *options.env)))},
-        secrets={**job.secrets, **dict(map(_variable, options.secret))},
+        envs={**job.envs, **from_file, **dict(variable(each, os.environ) for each in options.env)},
+        secrets={**job.secrets, **dict(variable(each, os.environ) for each in options.secret)},
         **{name: value for name, value in changes.items() if value is not None},
     )
-
-
-def _variable(given: str) -> tuple[str, str]:
-    name, equals, value = given.partition("=")
-    if not _NAME.fullmatch(name):
-        raise UsageError(
-            "An environment variable's name consists of letters, digits and _, and begins with no digit.",
-            hint="write --env NAME=VALUE; the value is not shown here, since it may be a secret",
-        )
-    if equals:
-        return name, value
-    if name not in os.environ:
-        raise UsageError(
-            f"{name} was given without a value, and your environment has none.",
-            hint=f"write {name}=VALUE, or set it before: export {name}=…",
-        )
-    return name, os.environ[name]
-
-
-def _lines_of(path: Path) -> Iterable[str]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        text = line.strip().removeprefix("export ").lstrip()
-        if text and not text.startswith("#"):
-            name, equals, value = text.partition("=")
-            yield f"{name.strip()}{equals}{_unquoted(value.strip())}"
-
-
-def _unquoted(value: str) -> str:
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if quoted else value
