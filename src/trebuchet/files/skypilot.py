@@ -28,9 +28,13 @@ def skypilot_job(
     given = {name: value for name, value in values.items() if value is not None}
     found = resources(given.pop("resources", {}), document.mapping.get("resources"), problems)
     renamed = {**found.renamed}
-    extras: dict[str, Any] = {name: given.pop(name) for name in sorted(_NO_PLACE & given.keys())}
+    without_place = _NO_PLACE & given.keys()
     if isinstance(given.get("outputs"), dict):
-        extras["outputs"] = given.pop("outputs")
+        without_place |= {"outputs"}
+    # That they are there is all that is needed; what is in them (headers of a probe) may be secret.
+    extras: dict[str, Any] = dict.fromkeys(sorted(without_place))
+    for name in without_place:
+        del given[name]
     for name in _RECOVERY:
         if name in found.extras:
             given = {**restarts(found.extras.pop(name), f"resources.{name}", renamed), **given}

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def config_as_data(job: JobConfig) -> dict[str, Any]:
     """A job's content with `envs` and `secrets` reduced to their names."""
-    nameless = replace(job, envs=dict.fromkeys(job.envs), secrets=dict.fromkeys(job.secrets))
+    # Where its fields stood in a file that may have changed since is of no use to anybody.
+    nameless = replace(job, envs=dict.fromkeys(job.envs), secrets=dict.fromkeys(job.secrets), positions={})
     data: dict[str, Any] = json.loads(json.dumps(asdict(nameless), default=str))
     return data
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from trebuchet.plan.accelerators import Gpu
     from trebuchet.plan.findings import Findings
 
+_MOST_BYTES = 1_000_000
+"""Kept well below what a program can be given, since its arguments count too."""
+
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -30,6 +33,12 @@ def environment(job: JobConfig, findings: Findings) -> dict[str, str]:
             elif value is not None:
                 findings.translated(field)
                 values[name] = str(value)
+    if sum(len(name) + len(value.encode(errors="replace")) for name, value in values.items()) > _MOST_BYTES:
+        findings.refused(
+            "envs",
+            f"all variables come to more than {_MOST_BYTES:,} bytes",
+            "put them in a file, and mount it",
+        )
     return values
 
 
