@@ -108,6 +108,19 @@ def scan(upload: Upload) -> Manifest:
     Raises:
         UsageError: The source is missing, cannot be read, or is neither a file nor a folder.
     """
+    source, status = upload.source, require_source(upload)
+    if stat.S_ISREG(status.st_mode):
+        return Manifest(source=source, files={source.name: _local_file(source.name, status)})
+    walk = _Walk(source, _default_rules() if upload.role == "workdir" else ())
+    return Manifest(source=source, files=walk.files, left_out=tuple(walk.left_out))
+
+
+def require_source(upload: Upload) -> os.stat_result:
+    """Look whether there is something to send, without listing it.
+
+    Raises:
+        UsageError: The source is missing, cannot be read, or is neither a file nor a folder.
+    """
     source = upload.source
     try:
         status = source.stat()
@@ -117,11 +130,9 @@ def scan(upload: Upload) -> Manifest:
         raise UsageError(f"{source} cannot be read: {error.strerror}.") from error
     if stat.S_ISREG(status.st_mode):
         _require_readable(source)
-        return Manifest(source=source, files={source.name: _local_file(source.name, status)})
-    if not stat.S_ISDIR(status.st_mode):
+    elif not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{source} is neither a file nor a folder.")
-    walk = _Walk(source, _default_rules() if upload.role == "workdir" else ())
-    return Manifest(source=source, files=walk.files, left_out=tuple(walk.left_out))
+    return status
 
 
 def _missing_hint(upload: Upload) -> str:

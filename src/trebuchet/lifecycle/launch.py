@@ -14,6 +14,7 @@ from trebuchet.lifecycle.cancel import cancel
 from trebuchet.lifecycle.context import whoami
 from trebuchet.lifecycle.handoff import ensure_keeper
 from trebuchet.lifecycle.intent import bound, make_intent
+from trebuchet.uploads import require_source
 
 if TYPE_CHECKING:
     from trebuchet.job import JobConfig
@@ -60,7 +61,7 @@ def launch(
     """Launch a job, or give back the one that this key launched; returns when its sandbox's id is known.
 
     Raises:
-        UsageError: The key or the cluster's name cannot be one.
+        UsageError: The key or the cluster's name cannot be one, or a local file to be sent is not there.
         LaunchError: Nothing was created, or what was created has been ended.
         ControlPlaneError: The control plane refused; nothing was created, or what was created has been ended.
         LedgerError: The intent could not be written; nothing was created.
@@ -68,6 +69,8 @@ def launch(
     cluster = naming.check_cluster(cluster)
     if key is not None and (known := _already(context, naming.check_key(key))) is not None:
         return known
+    for upload in {upload for candidate in plan.candidates for upload in candidate.uploads}:
+        require_source(upload)
     intent = make_intent(
         context, job, plan, key=key or naming.new_key(), cluster=cluster, wait_for_gpu=wait_for_gpu
     )
