@@ -4,15 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from trebuchet.cli.failures import exit_code_of, report
 from trebuchet.cli.jobfile import length_of_time
-from trebuchet.cli.logs import last_lines, moment
+from trebuchet.cli.logs import moment
 from trebuchet.cli.verb import split_overrides
 from trebuchet.errors import JobFileError, PlanError, Problem, TrebuchetError
-from trebuchet.status import LogEntry
 
 CONTEXT = click.Context(click.Command("up"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -56,14 +53,6 @@ def test_what_is_no_length_of_time_is_refused(text: str) -> None:
 def test_a_moment_is_a_time_or_how_long_ago_it_was() -> None:
     assert moment("2026-01-01T00:00:00Z") == NOW
     assert abs(moment("10m") - (datetime.now(UTC) - timedelta(minutes=10))) < timedelta(seconds=5)
-
-
-@given(st.lists(st.text(alphabet="ab\n", max_size=6), max_size=8), st.integers(0, 6))
-def test_the_last_lines_are_those_of_the_whole_text(pieces: list[str], count: int) -> None:
-    entries = [LogEntry(NOW, "stdout", piece) for piece in pieces]
-    lines = "".join(pieces).splitlines(keepends=True)
-    shown = "".join(entry.message for entry in last_lines(entries, count))
-    assert shown == "".join(lines[len(lines) - min(count, len(lines)) :])
 
 
 def told(error: BaseException, capsys: pytest.CaptureFixture[str]) -> str:

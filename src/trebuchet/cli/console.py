@@ -31,6 +31,11 @@ def _colour() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
+def wants_colour() -> bool:
+    """Whether stdout shows colours and the user wants them."""
+    return sys.stdout.isatty() and _colour() is None
+
+
 def printable(text: str) -> str:
     """Text from elsewhere without what would move the cursor or end the line."""
     return "".join(character if character.isprintable() else "?" for character in text)

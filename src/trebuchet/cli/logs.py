@@ -1,28 +1,30 @@
-"""`trebuchet logs`: what a job printed, or prints."""
+"""`trebuchet logs`: what jobs printed, or print."""
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from dataclasses import replace
+import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from trebuchet.cli.attached import write
 from trebuchet.cli.background import in_background
 from trebuchet.cli.completion import known_jobs
-from trebuchet.cli.console import show
+from trebuchet.cli.console import tell, tell_note
 from trebuchet.cli.jobfile import length_of_time
+from trebuchet.cli.log_sinks import FileSink, JsonSink, LineSink, PlainSink, Sink, prefixes
 from trebuchet.cli.verb import Verb, pass_session, session_options
-from trebuchet.status import LogEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from trebuchet.cli.session import Session
+    from trebuchet.client import LogReading
+    from trebuchet.logs.pieces import Piece
     from trebuchet.status import LogSource
+
+FROM_THE_BEGINNING = "start"
 
 
 def moment(text: str) -> datetime:
@@ -37,78 +39,96 @@ def moment(text: str) -> datetime:
         return datetime.now(UTC) - timedelta(seconds=length_of_time(text))
 
 
+def pattern(text: str) -> re.Pattern[str]:
+    """A regular expression on the command line.
+
+    Raises:
+        BadParameter: It is none.
+    """
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise click.BadParameter(f"{text!r} is no regular expression: {error}.") from error
+
+
 @click.command(
     cls=Verb,
     examples=[
         ("logs k3f9", "all it has printed so far"),
         ("logs -f nightly", "follow the newest job of a cluster to its end"),
-        ("logs k3f9 --tail 20", "its last lines"),
-        ("logs k3f9 --since 10m --source stderr", ""),
+        ("logs k3f9 --tail 20 -f", "its last lines, and what comes"),
+        ("logs k3f9 --since 10m --source stderr --grep Error", ""),
+        ("logs -f a1b2 c3d4", "two jobs at once"),
+        ("logs k3f9 --cursor start", "and again later with the word it ends with"),
     ],
 )
-@click.argument("what", metavar="JOB|CLUSTER", shell_complete=known_jobs)
+@click.argument("what", metavar="JOB|CLUSTER...", nargs=-1, required=True, shell_complete=known_jobs)
 @click.option("-f", "--follow", is_flag=True, help="Go on until it has ended.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines so far.")
 @click.option(
     "--since", type=moment, metavar="TIME", help="Only what came after 10m ago, or an ISO 8601 time."
 )
 @click.option("--source", type=click.Choice(["stdout", "stderr", "system"]), help="Only this stream.")
+@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Of this attempt; else of all.")
+@click.option("--grep", type=pattern, metavar="REGEX", help="Only lines in which this is found.")
+@click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time.")
 @click.option(
-    "--attempt", type=click.IntRange(min=1), metavar="N", help="Of this attempt; else of the newest."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to a file instead, all streams together.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line for each piece of output.")
+@click.option(
+    "--cursor",
+    metavar="CURSOR",
+    help='Go on where an earlier run ended, and end with the next cursor; "start" begins.',
+)
 @session_options
 @pass_session
 def logs(
-    session: Session, *, what: str, tail: int | None, since: datetime | None, source: LogSource | None,
-    attempt: int | None, follow: bool, as_json: bool,
+    session: Session, *, what: tuple[str, ...], tail: int | None, since: datetime | None,
+    source: LogSource | None, attempt: int | None, follow: bool, grep: re.Pattern[str] | None,
+    timestamps: bool, output: Path | None, as_json: bool, cursor: str | None,
 ) -> None:  # fmt: skip
-    """Show a job's output, whether it runs or has ended.
+    """Show what jobs printed, whether they run or have ended.
 
-    Its stdout goes to stdout, all else to stderr. For a cluster: its newest job.
+    Their stdout goes to stdout, all else to stderr. For a cluster: its newest job. Several jobs are
+    told apart by a prefix. A log that was followed to its end is archived, and read from there.
     """
-    if follow and tail is not None:
-        raise click.UsageError(
-            "--tail shows the end of what there is, --follow shows what comes: choose one."
-        )
-    entries = session.launcher.logs(what, follow=follow, since=since, source=source, attempt=attempt)
-    if tail is not None:
-        entries = last_lines(entries, tail)
-    for entry in in_background(entries):
-        if as_json:
-            show(json.dumps(_record(entry), ensure_ascii=False))
-        else:
-            write(entry)
+    if output is not None and as_json:
+        raise click.UsageError("--json prints; --output writes to a file: choose one.")
+    launcher = session.launcher
+    keys = list(dict.fromkeys(launcher.find(word, cached=True).key for word in what))
+    reading = launcher.logs_of(
+        keys, follow=follow, tail=tail, since=since, source=source, attempt=attempt, grep=grep,
+        whole_lines=len(keys) > 1,
+        cursor=None if cursor == FROM_THE_BEGINNING else cursor,
+        tell=tell_note,
+    )  # fmt: skip
+    shown = cursor
+    try:
+        with _sink(keys, timestamps=timestamps, output=output, as_json=as_json) as sink:
+            for piece, position in in_background(_with_cursors(reading)):
+                sink.take(piece, position)
+                shown = position
+    finally:
+        if cursor is not None:  # However it ends: what was read ahead and not shown comes again.
+            tell(f"cursor: {shown}")
 
 
-def last_lines(entries: Iterable[LogEntry], count: int) -> Iterator[LogEntry]:
-    """The pieces of output that make up the last lines, the first of them cut to fit.
-
-    A piece may end anywhere, so lines are counted by their ends; one that stands open at the end counts too.
-    """
-    kept = deque[LogEntry]()
-    ends = 0
-    for entry in entries:
-        if not entry.message:
-            continue
-        kept.append(entry)
-        ends += entry.message.count("\n")
-        while kept and ends - (first := kept[0].message.count("\n")) > count:
-            kept.popleft()
-            ends -= first
-    surplus = ends - count + (0 if not kept or kept[-1].message.endswith("\n") else 1)
-    yield from _without_lines(kept, surplus)
+def _with_cursors(reading: LogReading) -> Iterator[tuple[Piece, str]]:
+    for piece in reading.pieces():
+        yield piece, reading.cursor
 
 
-def _without_lines(entries: Iterable[LogEntry], surplus: int) -> Iterator[LogEntry]:
-    for entry in entries:
-        message = entry.message
-        while surplus > 0 and "\n" in message:
-            message = message.partition("\n")[2]
-            surplus -= 1
-        if surplus <= 0 and message:
-            yield replace(entry, message=message)
-
-
-def _record(entry: LogEntry) -> dict[str, Any]:
-    return {"timestamp": entry.timestamp.isoformat(), "source": entry.source, "message": entry.message}
+def _sink(keys: list[str], *, timestamps: bool, output: Path | None, as_json: bool) -> Sink:
+    labels = prefixes(keys, coloured=output is None)
+    if output is not None:
+        return FileSink(output, labels, timestamps=timestamps)
+    if as_json:
+        return JsonSink()
+    if labels or timestamps:
+        return LineSink(labels, timestamps=timestamps)
+    return PlainSink()

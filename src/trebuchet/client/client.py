@@ -13,15 +13,15 @@ from trebuchet.errors import ClusterUnreachableError, JobNotFoundError
 from trebuchet.lifecycle import cancel, launch, naming, reconcile
 from trebuchet.lifecycle.adopt import adopt
 from trebuchet.lifecycle.contexts import Contexts
-from trebuchet.lifecycle.output import without_markers
 from trebuchet.lifecycle.view import status_of
 from trebuchet.settings import Settings
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
+    from trebuchet.client.log_reading import LogReading
     from trebuchet.job import JobConfig
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trebuchet.plan.machine import Machine
     from trebuchet.plan.model import Plan
     from trebuchet.sandbox import SandboxSpec
-    from trebuchet.status import JobStatus, LogEntry, LogSource
+    from trebuchet.status import JobStatus, LogSource
 
     Price = Callable[[SandboxSpec], float | None]
 
@@ -211,27 +211,42 @@ class Client:
         self,
         job: Job,
         *,
-        sandbox_id: str | None = None,
         follow: bool = False,
         since: datetime | None = None,
         tail: int | None = None,
         source: LogSource | None = None,
-    ) -> Iterator[LogEntry]:
-        """Output of a job's sandbox, the newest unless another is named, without the wrapper's own lines."""
-        context = self._contexts.of_job(job)
-        wanted = sandbox_id or job.sandbox_id
-        if wanted is None:
-            job = self._with_sandbox(context, job)
-            wanted = job.sandbox_id
-        if wanted is None:
-            return
-        entries = context.engine.logs(wanted, follow=follow, since=since, tail=tail, source=source)
-        yield from without_markers(entries, job.key)
+        attempt: int | None = None,
+        cursor: str | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> LogReading:
+        """Output of a job, all its attempts one after the other, without the wrapper's own lines.
 
-    def _with_sandbox(self, context: Context, job: Job) -> Job:
-        if job.end_at is not None:
-            return job
-        return launch.await_id(context, job, progress=launch.Silence())
+        What a follower reads from its beginning is archived; what was archived is read from there.
+
+        Args:
+            job: Whose.
+            follow: Go on until the job has ended and all of its output was given.
+            since: Only what was received from then on.
+            tail: Only the last so many lines of what there is; with `follow`, and what comes after them.
+            source: Only this stream.
+            attempt: Only this attempt's; None for all.
+            cursor: Go on where an earlier reading stopped.
+            tell: Is told what a reader should know: that this comes from the archive, and the like.
+
+        Raises:
+            UsageError: The cursor is none.
+        """
+        # A status reads no log.
+        from trebuchet.client.log_reading import LogQuery  # noqa: PLC0415
+        from trebuchet.lifecycle.log_chain import LogChain  # noqa: PLC0415
+
+        asked = LogQuery(
+            job.key, follow=follow, since=since, tail=tail, source=source, attempt=attempt, cursor=cursor
+        )
+        chain = LogChain(
+            self._contexts.of_job(job), job.key, follow=follow, tell=tell or (lambda _message: None)
+        )
+        return asked.read(chain)
 
     def cancel(self, sandbox_id: str, *, by: str | None = None) -> JobStatus:
         """End a job; one that has ended stays what it was.

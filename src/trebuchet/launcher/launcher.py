@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trebuchet.errors import JobNotFoundError, UsageError
 from trebuchet.launcher import ending, many, refresh, search
 from trebuchet.launcher.clouds import CLOUDS, Cloud
+from trebuchet.launcher.log_access import LogAccess
 from trebuchet.launcher.progress import Told
 from trebuchet.lifecycle.adopt import adopt_running
 from trebuchet.lifecycle.contexts import Contexts
@@ -15,9 +16,8 @@ from trebuchet.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
-    from trebuchet.client import Client, LogReading
+    from trebuchet.client import Client
     from trebuchet.errors import TrebuchetError
     from trebuchet.job import JobConfig
     from trebuchet.launcher.clusters import Cluster
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from trebuchet.lifecycle.clock import Clock
     from trebuchet.plan.model import Plan
     from trebuchet.sandbox import SandboxSpec
-    from trebuchet.status import JobStatus, LogSource
+    from trebuchet.status import JobStatus
 
 
-class Launcher:
+class Launcher(LogAccess):
     """Launches jobs, and knows what became of them, whichever process launched them.
 
     Args:
@@ -193,6 +193,14 @@ class Launcher:
         job = self.contexts.ledger.job(job.key) or job
         return self.client(job.cloud).status_of(job, stale=stale.get(job.key))
 
+    def job(self, ref: str) -> Job:
+        """The ledger's row of a job, named as `find` takes it. Makes no call where the ledger knows it.
+
+        Raises:
+            JobNotFoundError: There is none, or a prefix fits several.
+        """
+        return search.find_job(self, ref, cached=False)
+
     def jobs(self, *, cloud: str | None = None, cluster: str | None = None) -> list[JobStatus]:
         """What the ledger knows, newest first, nothing looked up; [] where it knows nothing."""
         jobs = self.contexts.ledger.jobs(cloud=cloud, cluster=cluster)
@@ -223,52 +231,6 @@ class Launcher:
             on_change=lambda job: on_change(self._status(job)) if on_change is not None else None,
         )
         return [self._status(job) for job in ended]
-
-    def logs(
-        self,
-        ref: str,
-        *,
-        follow: bool = False,
-        since: datetime | None = None,
-        tail: int | None = None,
-        source: LogSource | None = None,
-        attempt: int | None = None,
-        cursor: str | None = None,
-        tell: Callable[[str], None] | None = None,
-    ) -> LogReading:
-        """Output of a job without our marker lines, oldest first; with `follow` until it has ended.
-
-        All attempts of a job are one log. What the archive has is read from there, the rest from the control
-        plane.
-
-        Args:
-            ref: As `find` takes it.
-            follow: Go on until the job has ended and all of its output was given; this archives it too.
-            since: Only what was received from then on.
-            tail: Only the last so many lines of what there is; with `follow`, and what comes after them.
-            source: Only this stream.
-            attempt: Only this attempt's.
-            cursor: Go on where an earlier reading stopped: its `cursor`.
-            tell: Is told what a reader should know: that this comes from the archive, and the like.
-
-        Raises:
-            JobNotFoundError: No such job, or it has no such attempt.
-            UsageError: The cursor is none.
-            ClusterUnreachableError: The connection broke and stayed away; the log goes on, unseen.
-        """
-        job = search.find_job(self, ref, cached=False)
-        if attempt is not None:
-            search.sandbox_of(self.contexts.ledger, job, attempt)
-        return self.client(job.cloud).logs(
-            job,
-            follow=follow,
-            since=since,
-            tail=tail,
-            source=source,
-            attempt=attempt,
-            cursor=cursor,
-            tell=tell,
-        )
 
     def events(self, ref: str) -> list[Event]:
         """What happened to a job, oldest first."""

@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trebuchet.client import ModalLogStream
-from trebuchet.lifecycle.output import without_markers
-from trebuchet.plan.markers import nonce_for
 from trebuchet.status import LogEntry
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -56,15 +54,3 @@ def test_a_broken_connection_is_no_end() -> None:
 
     with pytest.raises(ConnectionError):
         ModalLogStream(broken()).read()
-
-
-def test_markers_are_left_out_and_the_rest_is_kept() -> None:
-    marker = f"[trebuchet:{nonce_for('k')}] phase=run\n"
-    log = [
-        LogEntry(WHEN, "stderr", f"before\n{marker[:9]}"),
-        LogEntry(WHEN, "stdout", "out\n"),
-        LogEntry(WHEN, "stderr", f"{marker[9:]}after ["),
-    ]
-    shown = list(without_markers(log, "k"))
-    assert [entry.message for entry in shown if entry.source == "stderr"] == ["before\n", "after ", "["]
-    assert [entry.message for entry in shown if entry.source == "stdout"] == ["out\n"]

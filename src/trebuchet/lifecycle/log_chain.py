@@ -1,0 +1,103 @@
+"""The logs of a job's attempts, one after the other, as the ledger learns of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from trebuchet.lifecycle import launch, reconcile
+from trebuchet.logs.archive import SUFFIX, Archive
+from trebuchet.logs.attempt import AttemptLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trebuchet.ledger import Attempt, Job
+    from trebuchet.lifecycle.context import Context
+
+_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+_KEPT_S = 86_400.0
+"""How long the control plane that keeps logs for the shortest time keeps them: Modal's free plan, a day."""
+
+_BEFORE_CREATION_S = 300.0
+"""How far a log may reach back before its sandbox's creation, by clocks that differ."""
+
+
+def archive_folder(home: Path, key: str) -> Path:
+    """Where the logs of a job's attempts are kept."""
+    return home / "logs" / key
+
+
+class LogChain:
+    """Gives the logs of a job's attempts.
+
+    Args:
+        context: The job's control plane.
+        key: The job's.
+        follow: Whether to wait for attempts that are not there yet.
+        tell: Is told what the reader of a log should know.
+    """
+
+    def __init__(self, context: Context, key: str, *, follow: bool, tell: Callable[[str], None]) -> None:
+        self._context = context
+        self._key = key
+        self._follow = follow
+        self._tell = tell
+
+    def after(self, number: int) -> AttemptLog | None:
+        """The log of the next attempt after the one of this number; None where none follows.
+
+        Raises:
+            TrebuchetError: What kept the next attempt from being created.
+        """
+        turn = 0
+        while (job := self._context.ledger.job(self._key)) is not None:
+            if (log := self.known_after(number)) is not None:
+                return log
+            if not self._follow or job.end_at is not None:
+                return None
+            if job.sandbox_id is not None and job.current.claim is None:
+                reconcile.look_up(self._context, job)
+                if self._context.fresh(job).end_at is not None:
+                    continue
+            self._context.clock.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])
+            turn += 1
+        return None
+
+    def known_after(self, number: int) -> AttemptLog | None:
+        """The same for attempts that the ledger has by now."""
+        job = self._context.ledger.job(self._key)
+        for attempt in self._context.ledger.attempts(self._key):
+            if job is not None and attempt.number > number:
+                return self._log_of(job, attempt)
+        return None
+
+    def _log_of(self, job: Job, attempt: Attempt) -> AttemptLog:
+        sandbox_id = attempt.sandbox_id
+        if (
+            sandbox_id is None
+            and self._follow
+            and job.end_at is None
+            and job.current.number == attempt.number
+        ):
+            job = launch.await_id(self._context, job, progress=launch.Silence())
+            sandbox_id = job.sandbox_id
+        folder = archive_folder(self._context.settings.home, self._key)
+        return AttemptLog(
+            number=attempt.number,
+            engine=self._context.engine,
+            sandbox_id=sandbox_id,
+            archive=Archive(folder / f"{attempt.number}{SUFFIX}"),
+            oldest=self._oldest(attempt),
+            ended=attempt.end_at is not None,
+            old=attempt.end_at is not None and self._context.clock.now() - attempt.end_at > _KEPT_S,
+            tell=self._tell,
+        )
+
+    def _oldest(self, attempt: Attempt) -> datetime | None:
+        """A time before which its log has nothing; None for a job of another ledger, of unknown age."""
+        if attempt.created_at is None or not self._context.ledger.recipe(self._key).candidates:
+            return None
+        return datetime.fromtimestamp(attempt.created_at - _BEFORE_CREATION_S, UTC)

@@ -1,0 +1,147 @@
+"""One attempt's log, as it was written: first what the archive has, then what the control plane has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from trebuchet.errors import JobNotFoundError
+from trebuchet.logs.counter import Counter, is_past
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from trebuchet.engines.base import Engine
+    from trebuchet.logs.archive import Archive
+    from trebuchet.status import LogEntry, LogPosition
+
+
+_TAILS = (200, 2_000, 20_000)
+"""How many entries the control plane is asked for, in turn, until they hold enough lines."""
+
+
+class Raw(NamedTuple):
+    """An entry, markers included, and the position after it."""
+
+    entry: LogEntry
+    position: LogPosition
+
+
+def _silently(_message: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptLog:
+    """The log of one sandbox.
+
+    Attributes:
+        number: The attempt's, counted from 1.
+        engine: The control plane that has it.
+        sandbox_id: None where there never was one.
+        archive: Where it is kept; a follower that reads it from where the archive ends writes it there.
+        oldest: Nothing in it is older; None where that is not known.
+        ended: Whether the sandbox is known to have ended.
+        old: Whether it ended so long ago that the control plane may have let go of its log.
+        tell: Is told what the reader of the log should know.
+    """
+
+    number: int
+    engine: Engine
+    sandbox_id: str | None
+    archive: Archive
+    oldest: datetime | None = None
+    ended: bool = False
+    old: bool = False
+    tell: Callable[[str], None] = field(default=_silently)
+
+    def read(
+        self, *, follow: bool, after: LogPosition | None = None, since: datetime | None = None
+    ) -> Iterator[Raw]:
+        """Entries, oldest first; with `follow` until the sandbox has ended and all of them were given.
+
+        Raises:
+            ClusterUnreachableError: The connection broke and stayed away; this is not the end.
+            JobNotFoundError: The control plane does not know the sandbox, and the archive has nothing.
+        """
+        position, complete = self.archive.survey()
+        counter = Counter(after)
+        if position is not None and is_past(position, after):
+            for entry in self.archive.read(after):
+                yield Raw(entry, counter.count(entry))
+        if complete and self.old:
+            self.tell(f"attempt {self.number}: from the archive; a control plane keeps logs for a while only")
+        if not complete and self.sandbox_id is not None:
+            yield from self._read_rest(self.sandbox_id, counter, follow=follow, since=since)
+
+    def read_tail(self, lines: int) -> list[Raw]:
+        """The end of what there is now: at least so many lines, or all of it."""
+        _, complete = self.archive.survey()
+        if complete or self.sandbox_id is None:
+            return _numbered(_enough(self.archive.read_end(), lines))
+        for most in _TAILS:
+            entries = list(self.engine.logs(self.sandbox_id, tail=most))
+            if len(entries) < most:
+                break  # That is all, unless it is too old for the question.
+            if _line_ends(entries) > lines and entries[0].timestamp != entries[-1].timestamp:
+                return _numbered(entries)
+        return list(self.read(follow=False))
+
+    def _read_rest(
+        self, sandbox_id: str, counter: Counter, *, follow: bool, since: datetime | None
+    ) -> Iterator[Raw]:
+        after = counter.position
+        # Only from the place where the archive ends on can it be continued.
+        from_its_end = follow and (since is None or after is not None)
+        begin = self.oldest if from_its_end else since or self.oldest
+        try:
+            entries = self.engine.logs(sandbox_id, follow=follow, since=begin, after=after)
+        except JobNotFoundError:
+            if after is None:
+                raise
+            self.tell(f"attempt {self.number}: from the archive, which may lack its end")
+            return
+        if not from_its_end:
+            for entry in entries:
+                yield Raw(entry, counter.count(entry))
+            return
+        yield from self._archived(entries, counter)
+
+    def _archived(self, entries: Iterator[LogEntry], counter: Counter) -> Iterator[Raw]:
+        """Pass entries on, and write them down where nobody else does."""
+        writer = self.archive.writer()
+        if writer is not None and writer.position != counter.position:
+            writer.close()  # Somebody wrote since we looked, or we began elsewhere.
+            writer = None
+        try:
+            for entry in entries:
+                if writer is not None:
+                    writer.append(entry)
+                yield Raw(entry, counter.count(entry))
+            if writer is not None:
+                writer.complete()
+        finally:
+            if writer is not None:
+                writer.close()
+
+
+def _enough(blocks: Iterable[list[LogEntry]], lines: int) -> list[LogEntry]:
+    """The last blocks, in order, as many as hold more than so many lines."""
+    found: list[list[LogEntry]] = []
+    ends = 0
+    for block in blocks:
+        found.append(block)
+        ends += _line_ends(block)
+        if ends > lines:
+            break
+    return [entry for block in reversed(found) for entry in block]
+
+
+def _line_ends(entries: Iterable[LogEntry]) -> int:
+    return sum(entry.message.count("\n") for entry in entries)
+
+
+def _numbered(entries: Iterable[LogEntry]) -> list[Raw]:
+    counter = Counter()
+    return [Raw(entry, counter.count(entry)) for entry in entries]

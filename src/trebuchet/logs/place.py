@@ -1,0 +1,94 @@
+"""Where a reader stands in a job's log, as text that can be handed back: `trebuchet logs --cursor TEXT`."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from trebuchet.errors import UsageError
+from trebuchet.status import LogPosition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_VERSION = "1"
+
+
+def microseconds(moment: datetime) -> int:
+    """Since the epoch, exactly: a float would lose the last digits."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(count: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=count)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the log of a job, across its attempts.
+
+    Attributes:
+        attempt: Which one's log.
+        position: The last entry that was read of it; None for its beginning.
+        held: By source, what was read and not yet given, because it may be the beginning of a marker line.
+    """
+
+    attempt: int
+    position: LogPosition | None = None
+    held: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def encode(places: Mapping[str, Place]) -> str:
+    """Places by job key, as one word.
+
+    Returns:
+        Text of letters, digits, `-` and `_`, to be taken as a whole.
+    """
+    data = {key: _as_data(place) for key, place in places.items()}
+    packed = json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode()
+    return _VERSION + base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
+
+
+def decode(text: str) -> dict[str, Place]:
+    """Places by job key.
+
+    Raises:
+        UsageError: The text is no cursor.
+    """
+    version, packed = text[:1], text[1:]
+    try:
+        data: dict[str, dict[str, Any]] = json.loads(
+            base64.b64decode(packed + "=" * (-len(packed) % 4), altchars=b"-_", validate=True)
+        )
+        places = {str(key): _from_data(place) for key, place in data.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise _not_a_cursor() from error
+    if version != _VERSION:
+        raise _not_a_cursor()
+    return places
+
+
+def _not_a_cursor() -> UsageError:
+    return UsageError(
+        "This is no cursor of a log.", hint="Give back the whole word that an earlier reader printed."
+    )
+
+
+def _as_data(place: Place) -> dict[str, Any]:
+    data: dict[str, Any] = {"a": place.attempt}
+    if place.position is not None:
+        data |= {"t": microseconds(place.position.timestamp), "n": place.position.count}
+    if place.held:
+        data["h"] = dict(place.held)
+    return data
+
+
+def _from_data(data: dict[str, Any]) -> Place:
+    position = LogPosition(moment_of(int(data["t"])), int(data["n"])) if "t" in data else None
+    held = {str(source): str(text) for source, text in data.get("h", {}).items()}
+    return Place(int(data["a"]), position, held)

@@ -1,0 +1,162 @@
+"""However a log is cut, broken off and taken up again, it reads as if it never was."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.logs import KEY, START, LogKeeper, logs, shown
+from trebuchet.errors import ClusterUnreachableError, UsageError
+from trebuchet.logs import place
+from trebuchet.logs.archive import Archive
+from trebuchet.logs.attempt import AttemptLog
+from trebuchet.logs.pieces import read_job
+from trebuchet.logs.place import Place
+from trebuchet.status import LogEntry, LogPosition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trebuchet.engines.base import Engine
+
+
+def chain(*attempts: AttemptLog) -> Callable[[int], AttemptLog | None]:
+    return lambda number: attempts[number] if number < len(attempts) else None
+
+
+def attempt_log(
+    log: list[LogEntry], folder: Path, number: int = 1, breaks: list[int] | None = None
+) -> AttemptLog:
+    engine = cast("Engine", LogKeeper(log, breaks or []))
+    return AttemptLog(number=number, engine=engine, sandbox_id="sb-x", archive=Archive(folder / f"{number}"))
+
+
+@settings(deadline=None)
+@given(first=logs(), second=logs(), stops=st.lists(st.integers(0, 6), max_size=6))
+def test_readers_that_stop_and_hand_their_cursor_on_add_up(
+    first: list[LogEntry], second: list[LogEntry], stops: list[int]
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        attempts = chain(attempt_log(first, Path(name), 1), attempt_log(second, Path(name), 2))
+        read: list[LogEntry] = []
+        cursor: str | None = None
+        for stop in [*stops, None]:
+            start = place.decode(cursor)[KEY] if cursor else None
+            for count, piece in enumerate(read_job(KEY, attempts, start=start, follow=True)):
+                if count == stop:
+                    break
+                read.append(piece.entry)
+                cursor = place.encode({KEY: piece.place})
+        for source in ("stdout", "stderr"):
+            text = "".join(one.message for one in read if one.source == source)
+            assert text == shown(first, source) + shown(second, source)
+
+
+@settings(deadline=None)
+@given(
+    log=logs(), breaks=st.lists(st.integers(0, 5), max_size=5), torn=st.lists(st.integers(0, 200), max_size=5)
+)
+def test_followers_that_break_off_or_are_killed_leave_a_whole_archive(
+    log: list[LogEntry], breaks: list[int], torn: list[int]
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cuts = list(torn)
+        for number in range(len(breaks)):
+            follower = attempt_log(log, folder, breaks=[breaks[number]])
+            try:
+                list(follower.read(follow=True))
+            except ClusterUnreachableError:
+                _tear(folder / "1", cuts.pop() if cuts else 0)
+        whole = [raw.entry for raw in attempt_log(log, folder).read(follow=True)]
+        assert whole == log
+        archive = Archive(folder / "1")
+        assert archive.survey()[1]
+        assert list(archive.read()) == log
+        assert [entry for block in reversed(list(archive.read_end())) for entry in block] == log
+
+
+def _tear(path: Path, lost: int) -> None:
+    """As a writer leaves its file that is killed while it writes."""
+    if path.exists():
+        with path.open("r+b") as file:
+            file.truncate(max(0, path.stat().st_size - lost))
+
+
+@given(log=logs(), index=st.integers(0, 30))
+def test_an_archive_is_read_from_any_place_on(log: list[LogEntry], index: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        follower = attempt_log(log, Path(name))
+        raws = list(follower.read(follow=True))
+        if raws:
+            index %= len(raws)
+            rest = list(follower.read(follow=True, after=raws[index].position))
+            assert [raw.entry for raw in rest] == log[index + 1 :]
+            assert [raw.position for raw in rest] == [raw.position for raw in raws[index + 1 :]]
+
+
+def test_a_damaged_last_block_is_read_again(tmp_path: Path) -> None:
+    log = [LogEntry(LogPosition(START, 1).timestamp, "stdout", "x" * 2000)]
+    broken = attempt_log([*log, *log], tmp_path, breaks=[1])
+    with pytest.raises(ClusterUnreachableError):
+        list(broken.read(follow=True))
+    data = bytearray((tmp_path / "1").read_bytes())
+    data[-1] ^= 0xFF
+    (tmp_path / "1").write_bytes(data)
+    assert [raw.entry for raw in attempt_log([*log, *log], tmp_path).read(follow=True)] == [*log, *log]
+
+
+def test_two_followers_at_once_leave_one_archive(tmp_path: Path) -> None:
+    log = [LogEntry(START, "stdout", str(number)) for number in range(10)]
+    one, two = (attempt_log(log, tmp_path).read(follow=True) for _ in range(2))
+    pairs = list(zip(one, two, strict=True))
+    assert all(first.entry == second.entry for first, second in pairs)
+    assert list(one) == list(two) == []
+    assert list(Archive(tmp_path / "1").read()) == log
+
+
+def test_a_dropped_connection_is_told_and_does_not_complete_the_archive(tmp_path: Path) -> None:
+    log = [LogEntry(START, "stdout", str(number)) for number in range(3)]
+    with pytest.raises(ClusterUnreachableError):
+        list(attempt_log(log, tmp_path, breaks=[2]).read(follow=True))
+    position, complete = Archive(tmp_path / "1").survey()
+    assert (position, complete) == (LogPosition(START, 2), False)
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=12),
+        st.builds(
+            Place,
+            st.integers(1, 99),
+            st.none()
+            | st.builds(
+                LogPosition,
+                st.datetimes(
+                    min_value=datetime(1971, 1, 1),  # noqa: DTZ001 - the strategy wants it so
+                    timezones=st.just(UTC),
+                ),
+                st.integers(1),
+            ),
+            st.dictionaries(st.sampled_from(["stdout", "stderr"]), st.text(max_size=9)),
+        ),
+        max_size=3,
+    )
+)
+def test_a_cursor_is_one_word_and_says_what_it_was_told(places: dict[str, Place]) -> None:
+    text = place.encode(places)
+    assert text.isascii()
+    assert text.split() == [text]
+    assert place.decode(text) == places
+
+
+@given(st.text(max_size=40).filter(lambda text: text != "1e30"))
+def test_what_is_no_cursor_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no cursor"):
+        place.decode(text)
