@@ -23,9 +23,9 @@ def positions(document: Entry, renamed: Mapping[str, tuple[str, ...]]) -> dict[s
     for key, entry, leaf in _values("", document):
         position = Position(key, entry.line, entry.column, leaf)
         for ours in _ours(key, renamed):
-            # Two keys may come to one field: it stands at the first that says something.
+            # Two keys may come to one field: it stands at the first that says something, the other below it.
             taken = ours in found and found[ours].leaf
-            found[key if taken else ours] = position
+            found[f"{ours}.{key.rpartition('.')[2]}" if taken else ours] = position
     return found
 
 

@@ -114,6 +114,7 @@ class _Reader:
         key = f"{written}.infra"
         if value is None:
             self._rename(key, f"{ours}.cloud")
+            found.setdefault("cloud", None)
             return
         parts = [
             part.strip() for part in value.split("/", 1 if value.startswith(("k8s", "kubernetes")) else 2)

@@ -124,7 +124,7 @@ class Listed:
         return [read(self.item, one, f"{key}.{index}", problems) for index, one in enumerate(entry.members)]
 
     def schema(self) -> Schema:
-        return {"type": "array", "items": self.item.schema()}
+        return {"type": "array", "items": _or_null(self.item.schema())}
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Mapped:
         return {name: read(self.item, one, f"{key}.{name}", problems) for name, one in entry.mapping.items()}
 
     def schema(self) -> Schema:
-        return {"type": "object", "additionalProperties": self.item.schema()}
+        return {"type": "object", "additionalProperties": _or_null(self.item.schema())}
 
 
 @dataclass(frozen=True)
@@ -234,8 +234,12 @@ class Record:
 
 
 def _or_null(schema: Schema) -> Schema:
-    """Every field may be null, which says nothing."""
-    return {"anyOf": [schema, {"type": "null"}]} if schema else schema
+    """Every value may be null, which says nothing."""
+    if not schema or schema.get("type") == ["string", "number", "boolean", "null"]:
+        return schema
+    if isinstance(schema.get("type"), str) and len(schema) == 1:
+        return {"type": [schema["type"], "null"]}
+    return {"anyOf": [*schema.get("anyOf", [schema]), {"type": "null"}]}
 
 
 def read(shape: Shape, entry: Entry, key: str, problems: Problems) -> Any:

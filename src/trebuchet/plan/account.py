@@ -39,8 +39,9 @@ def _flat(prefix: str, value: Any) -> Iterator[str]:
     if is_dataclass(value):
         for field in fields(value):
             inner = getattr(value, field.name)
-            if field.name not in _NOT_INPUT and inner != _default(field):
-                yield from _flat(_join(prefix, field.name), inner)
+            name = _join(prefix, field.name)
+            if name not in _NOT_INPUT and inner != _default(field):
+                yield from _flat(name, inner)
     elif isinstance(value, dict) and value:
         for name, inner in cast("dict[str, Any]", value).items():
             yield from _flat(_join(prefix, str(name)), inner)
@@ -74,7 +75,7 @@ def close_account(job: JobConfig, findings: Findings) -> tuple[dict[str, Treatme
         raise PlanError([written.problem(refusal) for refusal in findings.refusals])
     account: dict[str, Treatment] = {}
     for leaf in sorted(leaves(job)):
-        treatment = "translated" if leaf in findings.empty else _nearest(leaf, findings.settled)
+        treatment = _nearest(leaf, findings.settled) or ("translated" if leaf in findings.empty else None)
         if treatment is None:
             raise UnaccountedError(f"the plan says nothing about {leaf}")
         key = written.key(leaf)

@@ -48,6 +48,15 @@ def alternatives(job: JobConfig) -> list[Alternative]:
     ]
 
 
+def overridden(job: JobConfig) -> dict[str, bool]:
+    """Dotted keys that every alternative sets anew, and whether a value stands beside them too."""
+    entries = job.resources.any_of
+    common = set[str]().union(*entries).intersection(*(set(entry) for entry in entries))
+    base = _given(job.resources)
+    base.update(job.extras.get("resources") or {})
+    return {f"resources.{name}": base.get(name) is not None for name in sorted(common)}
+
+
 def _given(resources: JobResources) -> dict[str, Any]:
     return {
         field.name: getattr(resources, field.name) for field in fields(JobResources) if field.name != "any_of"

@@ -69,8 +69,9 @@ class Findings:
             self.translated(*other.settled)
             self.known(*other.empty)
 
-    def adopt_as_dropped(self, other: Findings) -> None:
+    def adopt_as_dropped(self, other: Findings, alternative: str) -> None:
         """Take over what was found about an alternative that cannot be had, where another one can."""
+        self.settled.setdefault(alternative, "noted")
         for refusal in other.refusals:
             self.noted(refusal.field, "this alternative is left out", refusal.why)
         self.translated(*other.settled)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trebuchet.plan.accelerators import gpus
 from trebuchet.plan.account import close_account
-from trebuchet.plan.alternatives import alternatives
+from trebuchet.plan.alternatives import alternatives, overridden
 from trebuchet.plan.cache import cache_mount
 from trebuchet.plan.clouds import alternative_cloud, cloud_named
 from trebuchet.plan.compute import compute
@@ -128,11 +128,15 @@ def _candidates(job: JobConfig, place: _Place, common: SandboxSpec, findings: Fi
         for spec in _alternative(job, wanted, place, common, about):
             if spec not in found and not about.refusals:
                 found.append(spec)
-    for about in apart:
+    for index, about in enumerate(apart):
         if about.refusals and found:
-            findings.adopt_as_dropped(about)
+            findings.adopt_as_dropped(about, f"resources.any_of.{index}")
         else:
             findings.adopt([about])
+    for field, said in overridden(job).items():
+        findings.known(field)
+        if said and field not in findings.settled:
+            findings.noted(field, "is not used", "each alternative says otherwise")
     return found
 
 

@@ -43,8 +43,6 @@ def promises(job: JobConfig, findings: Findings) -> None:
             findings.refused(name, f"{why}", hint)
     if "service" in job.extras:
         _service(job, findings)
-    # Read into other fields, and accounted for there.
-    findings.translated("resources.infra", "resources.job_recovery", "resources.spot_recovery")
 
 
 def _service(job: JobConfig, findings: Findings) -> None:

@@ -177,3 +177,65 @@ def test_each_leaf_of_a_generated_file_is_accounted_for(
 def test_overrides_end_in_a_job_or_in_faults(given_overrides: dict[str, str]) -> None:
     words = [word for key, value in given_overrides.items() for word in (f"--{key}", value)]
     _outcome("workdir: .\nresources: {any_of: [{cpus: 2}]}\nrun: x", overrides=words)
+
+
+_GOOD = {
+    "accelerators": ["H100:8", "A10G", ["L4", "V100"], {"A100": 2}, {"T4:1": None, "K80:1": None}, None],
+    "gpus": ["L4:2", None],
+    "cpus": [4, "8+", None],
+    "memory": [32, "64GB", "2x", None],
+    "image_id": ["docker:a/b:c", "ubuntu:22.04", None],
+    "disk_size": [100, 1000, None],
+    "disk_tier": ["best"],
+    "use_spot": [True, False],
+    "region": ["us-east", "us-east-1"],
+    "zone": ["a"],
+    "infra": ["modal", "aws/us-east-1/a", "*", None],
+    "instance_type": ["p4d.24xlarge"],
+    "ports": [8080, ["1-3", 9], []],
+    "labels": [{"a": "b"}, {}],
+    "autostop": [True, {"idle_minutes": 3}],
+    "priority": [3],
+    "job_recovery": [
+        "failover",
+        {"strategy": "x", "max_restarts_on_errors": 2},
+        {"recover_on_exit_codes": [3]},
+    ],
+    "max_hourly_cost": [3],
+    "config_overrides": [{}, None],
+}
+
+
+def _sets(values: dict[str, list[Any]], most: int) -> st.SearchStrategy[dict[str, Any]]:
+    names = st.lists(st.sampled_from(sorted(values)), max_size=most, unique=True)
+    return names.flatmap(
+        lambda chosen: st.fixed_dictionaries({name: st.sampled_from(values[name]) for name in chosen})
+    )
+
+
+_ALTERNATIVES = st.lists(_sets(_GOOD, 3), max_size=3)
+_RESOURCES = st.tuples(_sets(_GOOD, 4), st.sampled_from(["any_of", "ordered", None]), _ALTERNATIVES).map(
+    lambda drawn: {**drawn[0], **({drawn[1]: drawn[2]} if drawn[1] else {})}
+)
+
+
+@pytest.mark.parametrize("cloud", ["modal", "local"])
+@given(
+    resources=_RESOURCES,
+    overrides=st.sampled_from([(), ("--resources.cloud", "modal"), ("--resources.accelerators", "L4")]),
+    machine=st.sampled_from([None, Machine(gpus={"H100": 8, "L4": 1}, cpus=4, memory_mib=1024)]),
+)
+@MANY
+def test_each_leaf_of_resources_is_accounted_for(
+    cloud: str, resources: dict[str, Any], overrides: tuple[str, ...], machine: Machine | None
+) -> None:
+    document = {"workdir": ".", "resources": resources, "run": "x"}
+    job = _outcome(yaml.safe_dump(document), overrides=overrides)
+    if job is None:
+        return
+    try:
+        plan = make_plan(job, cloud=cloud, machine=machine)
+    except PlanError as error:
+        _check(error)
+        return
+    assert {position.key for position in job.positions.values() if position.leaf} <= set(plan.account)

@@ -1,0 +1,119 @@
+"""Plans of jobs that were made in Python, and what holds of every plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from trebuchet.errors import PlanError
+from trebuchet.files import job_from_text
+from trebuchet.job import JobConfig, JobResources, StorageMount
+from trebuchet.plan import make_plan
+from trebuchet.plan.export import plan_to_dict
+
+
+def test_a_job_made_in_python_is_accounted_for() -> None:
+    job = JobConfig(
+        name="a",
+        user="me",
+        working_dir="src",
+        resources=JobResources(
+            cloud="modal", accelerators={"H100": 2}, labels={"x": "y"}, any_of=({"cpus": 4},)
+        ),
+        envs={"A": "1"},
+        file_mounts={"/x": "x"},
+        storage_mounts={"/d": StorageMount(source="s3://bucket")},
+        volumes={"/v": {"name": "v", "sub_path": "s"}},
+        run="x",
+        timeout=60,
+        outputs=("model",),
+        max_restarts=2,
+        restart_on=("preempted",),
+    )
+    plan = make_plan(job, cloud="modal", here=Path("/here"))
+    assert set(plan.account) >= {
+        "resources.any_of.0.cpus",
+        "volumes./v.sub_path",
+        "storage_mounts./d.source",
+        "envs.A",
+    }
+    assert plan.candidates[0].uploads[0].source == Path("/here/src")
+
+
+def test_a_field_that_no_part_knows_is_an_internal_error() -> None:
+    with pytest.raises(AssertionError, match="the plan says nothing about surprise"):
+        make_plan(JobConfig(run="x", extras={"surprise": 1}), cloud="modal")
+
+
+def test_all_refusals_come_at_once() -> None:
+    job = JobConfig(
+        run="", num_nodes=2, resources=JobResources(accelerators="V100"), envs={"1": "x"}, timeout=10**6
+    )
+    with pytest.raises(PlanError) as caught:
+        make_plan(job, cloud="modal")
+    said = str(caught.value)
+    assert all(
+        field in said for field in ("run:", "num_nodes:", "resources.accelerators:", "envs.1:", "timeout:")
+    )
+
+
+def test_values_of_variables_stay_in_the_environment() -> None:
+    text = """
+        envs: {A: canary1, SKYPILOT_DOCKER_USERNAME: canary2}
+        secrets: {B: canary3, SKYPILOT_DOCKER_PASSWORD: canary4}
+        resources: {image_id: docker:a/b}
+        run: x
+    """
+    plan = make_plan(job_from_text(text, "job.yaml"), cloud="modal")
+    assert "canary" not in repr(plan)
+    assert "canary" not in json.dumps(plan_to_dict(plan))
+    assert plan.candidates[0].env["B"] == "canary3"
+
+
+def test_values_of_variables_stay_out_of_refusals() -> None:
+    job = JobConfig(
+        run="x", envs={"A": "canary\0", "B B": "canary", "C": "canary" * 100_000}, secrets={"D": "canary\0"}
+    )
+    with pytest.raises(PlanError) as caught:
+        make_plan(job, cloud="modal")
+    assert "canary" not in str(caught.value)
+
+
+def test_scripts_reach_the_command_byte_for_byte() -> None:
+    job = JobConfig(setup="\techo 'é' \"$A\"\r\n", run="cat <<X\n~ \\ `b`\nX\n")
+    argv = make_plan(job, cloud="local").candidates[0].argv
+    assert {job.setup, job.run} <= set(argv)
+
+
+def test_a_git_work_dir_travels_in_the_command() -> None:
+    job = JobConfig(working_dir="https://github.com/o/r", working_dir_ref="main", run="x")
+    assert {"clone=https://github.com/o/r", "ref=main"} <= set(
+        make_plan(job, cloud="local").candidates[0].argv
+    )
+
+
+@pytest.mark.parametrize("ref", ["-f", "a b", "", "x\0"])
+def test_a_git_ref_that_is_none_is_refused(ref: str) -> None:
+    with pytest.raises(PlanError, match="no branch, tag or commit"):
+        make_plan(
+            JobConfig(working_dir="https://github.com/o/r", working_dir_ref=ref, run="x"), cloud="local"
+        )
+
+
+def test_scripts_that_cannot_be_sent_are_refused() -> None:
+    for run in ("x" * 70_000, "é" * 66_000):
+        with pytest.raises(PlanError, match="can be passed"):
+            make_plan(JobConfig(run=run), cloud="modal")
+
+
+def test_the_model_cache_can_be_left_out() -> None:
+    assert make_plan(JobConfig(run="x"), cloud="local", cache_volume="").candidates[0].volumes == ()
+
+
+def test_the_variables_of_a_candidate_follow_its_gpus() -> None:
+    plan = make_plan(
+        JobConfig(run="x", resources=JobResources(accelerators=["H100:8", "A100:4"])), cloud="modal"
+    )
+    assert [spec.variables["SKYPILOT_NUM_GPUS_PER_NODE"] for spec in plan.candidates] == ["8", "4"]
