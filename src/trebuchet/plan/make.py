@@ -134,9 +134,9 @@ def _candidates(job: JobConfig, place: _Place, common: SandboxSpec, findings: Fi
         else:
             findings.adopt([about])
     for field, said in overridden(job).items():
-        findings.known(field)
         if said and field not in findings.settled:
             findings.noted(field, "is not used", "each alternative says otherwise")
+        findings.translated(field)
     return found
 
 
