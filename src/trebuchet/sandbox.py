@@ -61,12 +61,14 @@ class VolumeMount:
         path: An absolute path in the sandbox.
         sub_path: The folder of the volume that is mounted; None for all of it.
         read_only: Whether the sandbox may write to it.
+        many_writers: Whether many sandboxes write to it at once; it is then made for that.
     """
 
     name: str | None
     path: str
     sub_path: str | None = None
     read_only: bool = False
+    many_writers: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

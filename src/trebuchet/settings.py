@@ -27,6 +27,8 @@ class Settings:
         home: All state; private to the user (`TREBUCHET_HOME`).
         app_name: The app that holds the sandboxes (`TREBUCHET_APP`).
         cache_volume: The Volume mounted at the HuggingFace cache (`TREBUCHET_HF_CACHE`); empty for none.
+        outputs_volume: The Volume that keeps what jobs write to `/outputs` (`TREBUCHET_OUTPUTS_VOLUME`);
+            empty for none.
         tag_prefix: What the names of our tags begin with (`TREBUCHET_TAG_PREFIX`).
         profile: Modal's profile, None for its active one (`MODAL_PROFILE`).
         environment: Modal's environment, None for its default (`MODAL_ENVIRONMENT`).
@@ -36,6 +38,9 @@ class Settings:
     app_name: str = field(default_factory=lambda: _from_environment("TREBUCHET_APP", "trebuchet"))
     cache_volume: str = field(
         default_factory=lambda: os.environ.get("TREBUCHET_HF_CACHE", "trebuchet-hf-cache"),
+    )
+    outputs_volume: str = field(
+        default_factory=lambda: os.environ.get("TREBUCHET_OUTPUTS_VOLUME", "trebuchet-outputs"),
     )
     tag_prefix: str = field(default_factory=lambda: _from_environment("TREBUCHET_TAG_PREFIX", "trebuchet-"))
     profile: str | None = field(default_factory=lambda: os.environ.get("MODAL_PROFILE"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trebuchet.cli.session import Session
-    from trebuchet.client import LogReading
+    from trebuchet.client.log_reading import LogReading
     from trebuchet.logs.pieces import Piece
     from trebuchet.status import LogSource
 

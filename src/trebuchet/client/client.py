@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trebuchet.client.log_reading import LogReading
+    from trebuchet.client.outputs import Outputs
     from trebuchet.job import JobConfig
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
@@ -247,6 +248,12 @@ class Client:
             self._contexts.of_job(job), job.key, follow=follow, tell=tell or (lambda _message: None)
         )
         return asked.read(chain)
+
+    def outputs(self, job: Job) -> Outputs:
+        """What a job wrote to `/outputs`. Makes no call."""
+        from trebuchet.client.outputs import Outputs  # noqa: PLC0415 - a status reads no outputs
+
+        return Outputs(self._contexts.of_job(job), job)
 
     def cancel(self, sandbox_id: str, *, by: str | None = None) -> JobStatus:
         """End a job; one that has ended stays what it was.

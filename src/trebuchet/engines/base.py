@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,6 +45,23 @@ class Observation:
     reason: Reason | None = None
     exit_code: int | None = None
     waiting_for: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeFile:
+    """A file or the like in a volume.
+
+    Attributes:
+        path: Within the volume, without a leading slash.
+        kind: What it is.
+        size: In bytes.
+        modified_at: Seconds since the epoch.
+    """
+
+    path: str
+    kind: Literal["file", "directory", "symlink", "other"]
+    size: int
+    modified_at: int
 
 
 class Engine(Protocol):
@@ -145,6 +162,28 @@ class Engine(Protocol):
         Raises:
             JobNotFoundError: The control plane does not know it.
         """
+        ...
+
+    def list_files(self, volume: str, path: str) -> list[VolumeFile]:
+        """What a folder of a volume holds, all that is below it included; the file itself where it is one.
+
+        Raises:
+            NotFoundError: There is no such volume, or nothing at the path.
+        """
+        ...
+
+    def read_file(
+        self, volume: str, path: str, sink: BinaryIO, *, on_bytes: Callable[[int], None] | None = None
+    ) -> int:
+        """Write a volume's file into a file that can seek, checking what was received; its size.
+
+        Raises:
+            NotFoundError: There is no such volume or file.
+        """
+        ...
+
+    def remove_files(self, volume: str, path: str) -> None:
+        """Remove a file or folder of a volume. Nothing happens where there is none."""
         ...
 
     def exec(self, sandbox_id: str, argv: Sequence[str]) -> int:

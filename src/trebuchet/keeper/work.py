@@ -132,7 +132,16 @@ def _until_created(context: Context, job: Job) -> None:
         spec = recipe.candidates[job.current.candidate]
         try:
             create.create(
-                context, job, bound(context, job, spec, user=recipe.config.get("user"), values=None)
+                context,
+                job,
+                bound(
+                    context,
+                    job,
+                    spec,
+                    user=recipe.config.get("user"),
+                    keep=recipe.config.get("outputs", False),
+                    values=None,
+                ),
             )
         except CapacityError:
             job = context.fresh(job)

@@ -1,4 +1,4 @@
-"""What the launcher offers about the output of jobs."""
+"""What the launcher offers about what jobs print and write."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from trebuchet.client import Client
     from trebuchet.client.log_reading import LogReading
+    from trebuchet.client.outputs import Outputs
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.contexts import Contexts
     from trebuchet.status import LogSource
@@ -31,6 +32,15 @@ class LogAccess(ABC):
     @abstractmethod
     def job(self, ref: str) -> Job:
         """The ledger's row of a job."""
+
+    def outputs(self, ref: str) -> Outputs:
+        """What a job wrote to `/outputs`: to be listed, read, pulled, removed.
+
+        Raises:
+            JobNotFoundError: No such job.
+        """
+        job = self.job(ref)
+        return self.client(job.cloud).outputs(job)
 
     def logs(
         self,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trebuchet.ledger import Attempt, Job
 from trebuchet.lifecycle import naming
+from trebuchet.lifecycle.outputs import outputs_mount
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trebuchet.job import JobConfig
     from trebuchet.lifecycle.context import Context
@@ -75,7 +76,13 @@ def make_attempt(
 
 
 def bound(
-    context: Context, job: Job, spec: SandboxSpec, *, user: str | None, values: Mapping[str, str] | None
+    context: Context,
+    job: Job,
+    spec: SandboxSpec,
+    *,
+    user: str | None,
+    keep: Sequence[str] | Literal[False],
+    values: Mapping[str, str] | None,
 ) -> SandboxSpec:
     """A candidate with the facts of this attempt: its name, tags, marker and the way to its values.
 
@@ -84,6 +91,7 @@ def bound(
         job: Whose newest attempt it is.
         spec: The candidate as planned.
         user: The job file's `user`.
+        keep: The job file's `outputs`.
         values: The environment's values, sent along; None for those in the job's named secret.
     """
     from trebuchet.plan.markers import nonce_for  # noqa: PLC0415 - a status creates nothing
@@ -98,10 +106,24 @@ def bound(
         cluster=job.cluster,
         user=user,
     )
-    argv = bind_launch(spec.argv, nonce=nonce_for(job.key), attempt=attempt.number, variables=spec.variables)
+    place = outputs_mount(context.settings, job.key, spec, keep)
+    argv = bind_launch(
+        spec.argv,
+        nonce=nonce_for(job.key),
+        attempt=attempt.number,
+        variables=spec.variables,
+        outputs=None if place is None else place.path,
+        keep=keep or (),
+    )
     secrets = spec.secrets
     if values is None and job.secret is not None:
         secrets = (*secrets, job.secret)
     return replace(
-        spec, argv=argv, tags={**spec.tags, **tags}, name=attempt.name, env=values or {}, secrets=secrets
+        spec,
+        argv=argv,
+        tags={**spec.tags, **tags},
+        name=attempt.name,
+        env=values or {},
+        secrets=secrets,
+        volumes=spec.volumes if place is None else (*spec.volumes, place),
     )

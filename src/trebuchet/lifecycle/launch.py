@@ -102,7 +102,7 @@ def _already(context: Context, key: str) -> Job | None:
 
 def _create_here(context: Context, intent: Job, job: JobConfig, plan: Plan, progress: Progress) -> None:
     spec = plan.candidates[intent.current.candidate]
-    ready = bound(context, intent, spec, user=job.user, values=spec.env)
+    ready = bound(context, intent, spec, user=job.user, keep=job.outputs, values=spec.env)
     with create.released(context, intent.current):
         create.create(context, intent, ready, on_build_output=progress.build_output)
     end_if_unwanted(context, context.fresh(intent))

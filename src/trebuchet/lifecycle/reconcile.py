@@ -212,7 +212,18 @@ def _create_again(context: Context, job: Job) -> None:
     recipe = context.ledger.recipe(job.key)
     spec = recipe.candidates[job.current.candidate]
     try:
-        create.create(context, job, bound(context, job, spec, user=recipe.config.get("user"), values=None))
+        create.create(
+            context,
+            job,
+            bound(
+                context,
+                job,
+                spec,
+                user=recipe.config.get("user"),
+                keep=recipe.config.get("outputs", False),
+                values=None,
+            ),
+        )
     except TrebuchetError as error:
         give_up(context, job, error)
 

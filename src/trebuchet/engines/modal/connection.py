@@ -86,12 +86,17 @@ class Connection:
             create_if_missing=create_if_missing,
         )
 
-    def volume(self, name: str) -> modal.Volume:
+    def volume(self, name: str, *, many_writers: bool = False) -> modal.Volume:
         """The volume of this name, created if it is missing."""
         with self._lock:
             if name not in self._volumes:
+                # The first version takes five commits at a time; the second is made for many writers.
                 volume = modal.Volume.from_name(
-                    name, environment_name=self.environment, create_if_missing=True, client=self.client
+                    name,
+                    environment_name=self.environment,
+                    create_if_missing=True,
+                    version=2 if many_writers else None,
+                    client=self.client,
                 )
                 self._volumes[name] = volume.hydrate(self.client)
             return self._volumes[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from trebuchet.engines.modal.access import ModalAccess
 from trebuchet.engines.modal.errors import translated
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import modal
 
-    from trebuchet.engines.base import Identity, Observation
+    from trebuchet.engines.base import Identity, Observation, VolumeFile
     from trebuchet.engines.modal.access import Access, Credentials
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import SandboxSpec
@@ -165,6 +165,30 @@ class SdkEngine:
         sandbox = self.handle(sandbox_id)
         with translated():
             return attach(sandbox, argv)
+
+    def list_files(self, volume: str, path: str) -> list[VolumeFile]:
+        from trebuchet.engines.modal.volumes import list_files  # noqa: PLC0415 - imports the SDK
+
+        self._need_known(volume)
+        return self._ask(lambda connection: list_files(connection, volume, path))
+
+    def read_file(
+        self, volume: str, path: str, sink: BinaryIO, *, on_bytes: Callable[[int], None] | None = None
+    ) -> int:
+        from trebuchet.engines.modal.volumes import read_file  # noqa: PLC0415 - imports the SDK
+
+        self._need_known(volume)
+        return self._ask(lambda connection: read_file(connection, volume, path, sink, on_bytes))
+
+    def remove_files(self, volume: str, path: str) -> None:
+        from trebuchet.engines.modal.volumes import remove_files  # noqa: PLC0415 - imports the SDK
+
+        if self._access.known() is not None:
+            self._ask(lambda connection: remove_files(connection, volume, path))
+
+    def _need_known(self, volume: str) -> None:
+        if self._access.known() is None:
+            raise NotFoundError(f"There is no volume {volume}.")
 
     def put_secret(self, name: str, values: Mapping[str, str]) -> None:
         from trebuchet.engines.modal.secrets import put_secret  # noqa: PLC0415 - imports the SDK

@@ -32,7 +32,7 @@ def mounts(connection: Connection, spec: SandboxSpec) -> dict[str, modal.Volume 
     found: dict[str, modal.Volume | modal.CloudBucketMount] = {}
     for mount in spec.volumes:
         if mount.name is not None:
-            found[mount.path] = _volume(connection.volume(mount.name), mount)
+            found[mount.path] = _volume(connection.volume(mount.name, many_writers=mount.many_writers), mount)
     for bucket in spec.buckets:
         found[bucket.path] = _bucket(connection, bucket)
     return found

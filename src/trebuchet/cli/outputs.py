@@ -1,0 +1,171 @@
+"""`trebuchet outputs`, `pull`, `cat`, `rm`: what jobs wrote to `/outputs`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from trebuchet.cli.completion import known_jobs
+from trebuchet.cli.console import printable, show, tell
+from trebuchet.cli.render import json_option, print_json
+from trebuchet.cli.verb import Verb, pass_session, session_options
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from trebuchet.cli.render import Form
+    from trebuchet.cli.session import Session
+    from trebuchet.client.outputs import PullProgress
+
+_BAR = 30
+_REDRAWN_AFTER_S = 0.1
+
+
+@click.command(
+    cls=Verb,
+    examples=[("outputs k3f9", "as a tree"), ("outputs k3f9 --json | jq -r '.[].path'", "for programs")],
+)
+@click.argument("what", metavar="JOB|CLUSTER", shell_complete=known_jobs)
+@json_option
+@session_options
+@pass_session
+def outputs(session: Session, what: str, form: Form | None) -> None:
+    """List what a job wrote to /outputs, while it runs and after.
+
+    The folder is TREBUCHET_OUTPUTS inside the job, and outlives its sandbox.
+    """
+    found = session.launcher.outputs(what).list()
+    if form == "json":
+        print_json(
+            [
+                {"path": one.path, "dir": one.is_dir, "size": one.size, "modified_at": one.modified_at}
+                for one in found
+            ]
+        )
+        return
+    width = max((len(amount(one.size)) for one in found), default=0)
+    for one in found:
+        indent = "  " * one.path.count("/")
+        name = printable(one.path.rpartition("/")[2]) + ("/" if one.is_dir else "")
+        show(f"{'' if one.is_dir else amount(one.size):>{width}}  {indent}{name}")
+    if not found:
+        tell("No outputs. A job writes them to /outputs, or lists them in its file under outputs:")
+
+
+@click.command(
+    cls=Verb,
+    examples=[
+        ("pull k3f9", "all of it, to outputs-<job>"),
+        ("pull k3f9 model.joblib", "one file, to this folder"),
+        ("pull k3f9 checkpoints /data/run7", "a folder, to another place"),
+    ],
+)
+@click.argument("what", metavar="JOB|CLUSTER", shell_complete=known_jobs)
+@click.argument("path", required=False, default="")
+@click.argument("dest", required=False, type=click.Path(path_type=Path))
+@session_options
+@pass_session
+def pull(session: Session, what: str, path: str, dest: Path | None) -> None:
+    """Bring a job's outputs here.
+
+    Several files at a time; each gets its name when it is whole and checked. Asked again, it brings
+    what is missing.
+    """
+    pull_outputs(session, what, path, dest)
+
+
+def pull_outputs(session: Session, what: str, path: str, dest: Path | None) -> None:
+    """Bring outputs here, with a progress bar on a terminal."""
+    with Bar() as bar:
+        made = session.launcher.outputs(what).pull(path, dest, on_progress=bar.update)
+    tell(f"pulled {bar.summary} to {made}")
+
+
+@click.command(cls=Verb, examples=[("cat k3f9 metrics.json | jq .accuracy", "")])
+@click.argument("what", metavar="JOB|CLUSTER", shell_complete=known_jobs)
+@click.argument("path")
+@session_options
+@pass_session
+def cat(session: Session, what: str, path: str) -> None:
+    """Print a file among a job's outputs."""
+    session.launcher.outputs(what).read(path, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+@click.command(cls=Verb, examples=[("rm k3f9", "asks first"), ("rm -y k3f9 a1b2", "asks nothing")])
+@click.argument("what", metavar="JOB...", nargs=-1, required=True, shell_complete=known_jobs)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@session_options
+@pass_session
+def rm(session: Session, what: tuple[str, ...], *, yes: bool) -> None:
+    """Delete the outputs and the archived logs of jobs.
+
+    The jobs themselves stay known.
+    """
+    launcher = session.launcher
+    jobs = [launcher.job(word) for word in what]
+    for job in jobs:
+        found = launcher.outputs(job.key).list()
+        size = amount(sum(one.size for one in found))
+        question = f"Delete the outputs of {printable(job.name)} ({job.key}), {size}, and its archived logs?"
+        if yes or click.confirm(question, err=True):
+            launcher.outputs(job.key).remove()
+            tell(f"deleted the outputs and the archived logs of {printable(job.name)} ({job.key})")
+
+
+class Bar:
+    """A progress bar on a terminal; silent elsewhere."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._next = 0.0
+        self._last: PullProgress | None = None
+
+    @property
+    def summary(self) -> str:
+        """What was brought, in words."""
+        if self._last is None:
+            return "nothing"
+        files = self._last.files[1]
+        return f"{files} file{'' if files == 1 else 's'}, {amount(self._last.size[1])}"
+
+    def update(self, progress: PullProgress) -> None:
+        """Take the next word of how far it got."""
+        self._last = progress
+        if self._shown and time.monotonic() >= self._next:
+            self._next = time.monotonic() + _REDRAWN_AFTER_S
+            self._draw(progress)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+
+    def _draw(self, progress: PullProgress) -> None:
+        whole, here = progress.size
+        part = min(here / whole, 1.0) if whole else 1.0
+        filled = round(part * _BAR)
+        sys.stderr.write(
+            f"\r\x1b[K[{'#' * filled}{'.' * (_BAR - filled)}] {part:4.0%} "
+            f"{amount(here)} of {amount(whole)}, {progress.files[1]} of {progress.files[0]} files"
+        )
+        sys.stderr.flush()
+
+
+def amount(size: int) -> str:
+    """Bytes, in the unit that suits them."""
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1_000:
+            break
+        value, unit = value / 1_000, larger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"

@@ -1,0 +1,235 @@
+"""A job's outputs: what it wrote to `/outputs`, or asked to be kept there, listed and brought here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO
+
+from trebuchet.errors import NotFoundError, UsageError
+from trebuchet.lifecycle.log_chain import archive_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from trebuchet.engines.base import VolumeFile
+    from trebuchet.ledger import Job
+    from trebuchet.lifecycle.context import Context
+
+_AT_ONCE = 8
+_UNFINISHED = ".trebuchet-pull"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFile:
+    """A file or folder among a job's outputs.
+
+    Attributes:
+        path: Relative to `/outputs`.
+        is_dir: Whether it is a folder.
+        size: In bytes.
+        modified_at: Seconds since the epoch.
+    """
+
+    path: str
+    is_dir: bool
+    size: int
+    modified_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far a transfer got.
+
+    Attributes:
+        files: How many there are, and how many are here.
+        size: How many bytes there are, and how many are here.
+    """
+
+    files: tuple[int, int]
+    size: tuple[int, int]
+
+
+class Outputs:
+    """The outputs of one job.
+
+    Args:
+        context: The job's control plane.
+        job: Whose.
+    """
+
+    def __init__(self, context: Context, job: Job) -> None:
+        self._engine = context.engine
+        self._home = context.settings.home
+        self._volume = context.settings.outputs_volume
+        self._job = job
+
+    def list(self, path: str = "") -> Sequence[OutputFile]:
+        """What is there, in the order of paths; nothing where the job wrote nothing, or keeps nothing.
+
+        Raises:
+            NotFoundError: There is nothing at this path.
+        """
+        wanted = self._path(path)
+        try:
+            found = self._engine.list_files(self._volume, wanted)
+        except NotFoundError as error:
+            if path:
+                raise NotFoundError(f"Among the outputs of {self._job.name} there is no {path}.") from error
+            return ()
+        files = (self._output(file) for file in found if file.kind in {"file", "directory"})
+        return sorted((file for file in files if file is not None), key=lambda file: file.path)
+
+    def read(self, path: str, sink: BinaryIO) -> None:
+        """Write a file's content into one of the caller's.
+
+        Raises:
+            NotFoundError: There is no such file.
+        """
+        with (
+            tempfile.TemporaryFile() as whole
+        ):  # Blocks come in any order, and a pipe takes them in one alone.
+            self._engine.read_file(self._volume, self._path(path), whole)
+            whole.seek(0)
+            shutil.copyfileobj(whole, sink, 1 << 20)
+
+    def pull(
+        self,
+        path: str = "",
+        dest: Path | None = None,
+        *,
+        on_progress: Callable[[PullProgress], None] | None = None,
+    ) -> Path:
+        """Bring a file or folder here, several files at a time.
+
+        Each file gets its name when it is whole and checked. What is here already, of the same size and
+        time, is not brought again: a transfer that broke off is resumed by asking again.
+
+        Args:
+            path: Relative to `/outputs`; empty for all of it.
+            dest: The file or folder to make; None for one of the same name in the current folder.
+            on_progress: Called as bytes arrive, from several threads.
+
+        Returns:
+            What was made.
+
+        Raises:
+            NotFoundError: There is nothing to bring.
+        """
+        found = self.list(path)
+        files = [file for file in found if not file.is_dir]
+        if not found:
+            raise NotFoundError(f"{self._job.name} has no outputs.", hint="A job writes them to /outputs.")
+        base = PurePosixPath(path.strip("/"))
+        if len(found) == 1 and not found[0].is_dir and found[0].path == str(base):
+            target = _file_target(dest, base.name)
+            self._pull_all([(files[0], target)], on_progress)
+            return target
+        target = dest or Path(base.name or f"outputs-{self._job.key}")
+        for folder in (file for file in found if file.is_dir):
+            (target / _below(folder.path, base)).mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
+        self._pull_all([(file, target / _below(file.path, base)) for file in files], on_progress)
+        return target
+
+    def remove(self) -> None:
+        """Delete the outputs, and the archive of the logs."""
+        self._engine.remove_files(self._volume, self._job.key)
+        shutil.rmtree(archive_folder(self._home, self._job.key), ignore_errors=True)
+
+    def _pull_all(
+        self, pairs: Sequence[tuple[OutputFile, Path]], on_progress: Callable[[PullProgress], None] | None
+    ) -> None:
+        progress = _Progress(pairs, on_progress)
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pull") as pool:
+            waiting = [pool.submit(self._pull_one, file, target, progress) for file, target in pairs]
+            try:
+                for one in waiting:
+                    one.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _pull_one(self, file: OutputFile, target: Path, progress: _Progress) -> None:
+        if _is_here(file, target):
+            progress.bytes(file.size)
+            progress.file()
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f"{_UNFINISHED}-{os.getpid()}-{threading.get_ident()}")
+        try:
+            with draft.open("w+b") as sink:
+                self._engine.read_file(self._volume, self._path(file.path), sink, on_bytes=progress.bytes)
+                sink.flush()
+                os.fsync(sink.fileno())
+            os.utime(draft, (file.modified_at, file.modified_at))
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+        progress.file()
+
+    def _path(self, path: str) -> str:
+        pure = PurePosixPath(self._job.key, path.strip("/"))
+        if ".." in pure.parts:
+            raise UsageError(f"{path} leads out of the job's outputs.")
+        return str(pure)
+
+    def _output(self, file: VolumeFile) -> OutputFile | None:
+        path = PurePosixPath(file.path)
+        if path.parts[:1] != (self._job.key,) or len(path.parts) < 2 or ".." in path.parts:
+            return None
+        return OutputFile(
+            path=str(path.relative_to(self._job.key)),
+            is_dir=file.kind == "directory",
+            size=file.size,
+            modified_at=file.modified_at,
+        )
+
+
+class _Progress:
+    """Adds up what several threads bring."""
+
+    def __init__(
+        self, pairs: Sequence[tuple[OutputFile, Path]], tell: Callable[[PullProgress], None] | None
+    ) -> None:
+        self._all = (len(pairs), sum(file.size for file, _ in pairs))
+        self._files = self._bytes = 0
+        self._tell = tell
+        self._lock = threading.Lock()
+
+    def bytes(self, count: int) -> None:
+        with self._lock:
+            self._bytes += count
+            self._say()
+
+    def file(self) -> None:
+        with self._lock:
+            self._files += 1
+            self._say()
+
+    def _say(self) -> None:
+        if self._tell is not None:
+            self._tell(PullProgress((self._all[0], self._files), (self._all[1], self._bytes)))
+
+
+def _file_target(dest: Path | None, name: str) -> Path:
+    if dest is None:
+        return Path(name)
+    return dest / name if dest.is_dir() else dest
+
+
+def _below(path: str, base: PurePosixPath) -> Path:
+    return Path(PurePosixPath(path).relative_to(base))
+
+
+def _is_here(file: OutputFile, target: Path) -> bool:
+    try:
+        known = target.stat()
+    except FileNotFoundError:
+        return False
+    return known.st_size == file.size and int(known.st_mtime) == file.modified_at

@@ -1,0 +1,70 @@
+"""Files of volumes, read from outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import modal
+from modal.exception import NotFoundError as SdkNotFoundError
+
+from trebuchet.engines.base import VolumeFile
+from trebuchet.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal
+
+    from trebuchet.engines.modal.connection import Connection
+
+
+def _kind(name: str) -> Literal["file", "directory", "symlink", "other"]:
+    match name:
+        case "FILE":
+            return "file"
+        case "DIRECTORY":
+            return "directory"
+        case "SYMLINK":
+            return "symlink"
+        case _:
+            return "other"
+
+
+def list_files(connection: Connection, volume: str, path: str) -> list[VolumeFile]:
+    return [
+        VolumeFile(
+            path=entry.path.lstrip("/"),
+            kind=_kind(entry.type.name),
+            size=entry.size,
+            modified_at=entry.mtime,
+        )
+        for entry in _existing(connection, volume).iterdir("/" + path, recursive=True)
+    ]
+
+
+def read_file(
+    connection: Connection, volume: str, path: str, sink: BinaryIO, on_bytes: Callable[[int], None] | None
+) -> int:
+    """Read in blocks, several at a time; the SDK checks each against the digest that came with it."""
+
+    def progress(*_: Any, advance: int = 0, **__: Any) -> None:
+        if on_bytes is not None:
+            on_bytes(advance)
+
+    sink.seek(0)
+    try:
+        return _existing(connection, volume).read_file_into_fileobj(path, sink, progress_cb=progress)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"The volume {volume} has no file {path}.") from error
+
+
+def remove_files(connection: Connection, volume: str, path: str) -> None:
+    try:
+        _existing(connection, volume).remove_file(path, recursive=True)
+    except (SdkNotFoundError, FileNotFoundError):
+        return
+
+
+def _existing(connection: Connection, name: str) -> modal.Volume:
+    return modal.Volume.from_name(
+        name, environment_name=connection.environment, client=connection.client
+    ).hydrate(connection.client)
