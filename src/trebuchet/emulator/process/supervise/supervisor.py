@@ -170,11 +170,8 @@ class Supervisor:
         if self._box.namespaced:
             self._read_to_the_end()
         self._main.drain()
-        for pid, (child, _) in tuple(self._execs.items()):
-            status = os.waitpid(pid, 0)[1]
-            if code_of(status) == KILLED:
-                child.cause = child.cause or "terminated"
-            self._end_exec(pid, status)
+        for pid in tuple(self._execs):
+            self._end_exec(pid, os.waitpid(pid, 0)[1])
         self._box.close()
         self._finish(exit_code)
 
@@ -224,8 +221,8 @@ class Supervisor:
         os.close(report)
         if child.cause:
             child.finish(TIMED_OUT if child.cause == "timeout" else KILLED, child.cause)
-        elif complaint and self._ending:
-            child.finish(KILLED, "terminated")  # there was nothing left to enter
+        elif self._ending and (complaint or code_of(status) == KILLED):
+            child.finish(KILLED, "terminated")  # it fell with its sandbox, or there was nothing left to enter
         elif complaint:
             child.finish(None, "start_failed", complaint)
         else:
