@@ -102,10 +102,11 @@ class JobConfig:
         volumes: Place in the sandbox to a volume's name, or a map with `name`, `sub_path`, `size`.
         setup: A bash script, run before `run` each time a sandbox starts.
         run: The bash script that is the job.
-        timeout: Seconds until it is ended; None for 24 hours.
+        timeout: Seconds that all attempts together may take; more than a sandbox can live becomes a chain of
+            them. None for 24 hours an attempt.
         outputs: Paths in the sandbox to keep beside `/outputs`; False for no outputs at all.
         max_restarts: How often a job that failed for a reason in `restart_on` is started again.
-        restart_on: `preempted`, `failure` (any exit code but 0), or exit codes.
+        restart_on: `preempted`, `failure` (any exit code but 0), or exit codes; empty for the first two.
         max_duration: Seconds that all attempts together may take; None for no limit.
         max_cost: US dollars that all attempts together may cost; None for no limit.
         written_for: The cloud that the file names, where the command line chose another; None otherwise.

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_DAY_S = 86_400
+
 
 def _home() -> Path:
     if configured := os.environ.get("TREBUCHET_HOME"):
@@ -32,6 +34,12 @@ class Settings:
         tag_prefix: What the names of our tags begin with (`TREBUCHET_TAG_PREFIX`).
         profile: Modal's profile, None for its active one (`MODAL_PROFILE`).
         environment: Modal's environment, None for its default (`MODAL_ENVIRONMENT`).
+        longest_s: Seconds that one sandbox lives at most; a job with a longer `timeout` goes on in another
+            (`TREBUCHET_LONGEST_SANDBOX_S`, at most the service's 24 hours).
+        restart_pause_s: Seconds before a job's first restart; before each later one twice as many, at most
+            five minutes (`TREBUCHET_RESTART_PAUSE_S`).
+        keeper: Whether a background process begins the next attempts of jobs. Without one that is done by the
+            next command (`TREBUCHET_KEEPER=0`). One that waits for a GPU has it all the same.
     """
 
     home: Path = field(default_factory=_home)
@@ -45,3 +53,12 @@ class Settings:
     tag_prefix: str = field(default_factory=lambda: _from_environment("TREBUCHET_TAG_PREFIX", "trebuchet-"))
     profile: str | None = field(default_factory=lambda: os.environ.get("MODAL_PROFILE"))
     environment: str | None = field(default_factory=lambda: os.environ.get("MODAL_ENVIRONMENT"))
+    longest_s: int = field(
+        default_factory=lambda: min(
+            _DAY_S, int(_from_environment("TREBUCHET_LONGEST_SANDBOX_S", str(_DAY_S)))
+        )
+    )
+    restart_pause_s: float = field(
+        default_factory=lambda: float(_from_environment("TREBUCHET_RESTART_PAUSE_S", "5"))
+    )
+    keeper: bool = field(default_factory=lambda: os.environ.get("TREBUCHET_KEEPER") != "0")

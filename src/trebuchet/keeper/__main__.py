@@ -19,8 +19,7 @@ def main() -> None:
         os._exit(0)
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    names = ("app_name", "tag_prefix", "profile", "environment")
-    settings = Settings(home=Path(order["home"]), **{name: order[name] for name in names})
+    settings = Settings(**order["settings"] | {"home": Path(order["settings"]["home"])})
     keep(order["cloud"], settings, Post(settings.home / "keeper", order["post"]))
 
 

@@ -8,8 +8,16 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import CapacityError, LaunchError, NotFoundError, TrebuchetError
+from trebuchet.errors import (
+    CapacityError,
+    ClusterUnreachableError,
+    LaunchError,
+    NotFoundError,
+    TrebuchetError,
+)
+from trebuchet.keeper.watch import Watch
 from trebuchet.lifecycle import create, observe, reconcile
+from trebuchet.lifecycle.again import is_due
 from trebuchet.lifecycle.intent import bound
 from trebuchet.lifecycle.launch import end_if_unwanted
 
@@ -52,10 +60,12 @@ class Keeper:
         self._cloud = cloud
         self._wake = wake
         self._holds: dict[str, _Hold] = {}
+        self._watch = Watch(contexts, cloud, wake=wake)
 
     @property
     def holding(self) -> bool:
-        return bool(self._holds)
+        """Whether something would be lost, or come late, if this process went."""
+        return bool(self._holds) or self._watch.has_jobs
 
     def turn(self) -> float:
         """Take up what is wanted, look for ids, let go of what is done; the seconds until the next turn."""
@@ -63,10 +73,13 @@ class Keeper:
         for job in self._contexts.ledger.jobs(cloud=self._cloud, unfinished=True):
             if job.current.gpu is not None and job.sandbox_id is None and job.key not in self._holds:
                 self._take_up(job)
-        return min([_REST_S, *(self._learn_id(hold) for hold in self._holds.values())])
+        pauses = [self._learn_id(hold) for hold in self._holds.values()]
+        return min([_REST_S, self._watch.turn(), *pauses])
 
     def _take_up(self, job: Job) -> None:
         context = self._contexts.of_job(job)
+        if not is_due(job, context.clock.now()):
+            return
         if job.current.claim is not None and context.claims.is_alive(job.current.claim):
             return
         if not context.sees(job):
@@ -162,6 +175,8 @@ def _failed(context: Context, job: Job, error: TrebuchetError) -> None:
         error = LaunchError(
             f"Something that {job.name} needs is no longer there: {error}", hint="Launch the job again."
         )
+    if isinstance(error, ClusterUnreachableError) and job.current.number > 1:
+        return  # A job that ran once is not given up for that; the next turn tries again.
     if job.cancel_at is None:
         reconcile.give_up(context, job, error)
     elif job.sandbox_id is None:

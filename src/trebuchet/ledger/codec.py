@@ -26,8 +26,12 @@ def encode_candidates(candidates: tuple[SandboxSpec, ...]) -> str:
     return json.dumps([asdict(replace(spec, env={})) for spec in candidates], default=str)
 
 
-def decode_recipe(config: str, candidates: str) -> Recipe:
-    return Recipe(config=json.loads(config), candidates=tuple(_spec(data) for data in json.loads(candidates)))
+def decode_recipe(config: str, candidates: str, prices: str) -> Recipe:
+    return Recipe(
+        config=json.loads(config),
+        candidates=tuple(_spec(data) for data in json.loads(candidates)),
+        prices=tuple(json.loads(prices)),
+    )
 
 
 def _spec(data: dict[str, Any]) -> SandboxSpec:

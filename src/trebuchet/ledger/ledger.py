@@ -5,29 +5,27 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from trebuchet.ledger.codec import decode_recipe, encode_candidates
+from trebuchet.ledger.codec import encode_candidates
 from trebuchet.ledger.database import Database
-from trebuchet.ledger.records import Attempt, Event, Job, Outcome, Recipe
+from trebuchet.ledger.reading import Reading
 from trebuchet.ledger.rows import (
     INSERT_ATTEMPT,
     INSERT_JOB,
-    SELECT_JOBS,
-    attempt_of,
     attempt_values,
-    job_of,
     job_values,
 )
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from trebuchet.ledger.records import Attempt, Job, Outcome
     from trebuchet.sandbox import SandboxSpec
 
 
-class Ledger:
+class Ledger(Reading):
     """What was wanted, and what was last seen. Safe for many threads and processes at once.
 
     A job's final state is written once and never changes.
@@ -58,110 +56,34 @@ class Ledger:
 
     # --- intents
 
-    def add(self, job: Job, config: Mapping[str, Any], candidates: tuple[SandboxSpec, ...]) -> bool:
-        """Write a job's intent; False where its key is taken, and then nothing is written."""
+    def add(
+        self,
+        job: Job,
+        config: Mapping[str, Any],
+        candidates: tuple[SandboxSpec, ...],
+        prices: Sequence[float] = (),
+    ) -> bool:
+        """Write a job's intent; False where its key is taken, and then nothing is written.
+
+        Args:
+            job: Its row.
+            config: The job file's content with the values left out.
+            candidates: What may be created for it.
+            prices: US dollars an hour of each of them, where known.
+        """
         with self._database.writing("add job", sync="FULL") as connection:
             if connection.execute("SELECT 1 FROM jobs WHERE key = ?", (job.key,)).fetchone():
                 return False
             connection.execute(INSERT_JOB, job_values(job))
             connection.execute(
-                "INSERT INTO recipes (key, config, candidates) VALUES (?, ?, ?)",
-                (job.key, json.dumps(config), encode_candidates(candidates)),
+                "INSERT INTO recipes (key, config, candidates, prices) VALUES (?, ?, ?, ?)",
+                (job.key, json.dumps(config), encode_candidates(candidates), json.dumps(list(prices))),
             )
             connection.execute(INSERT_ATTEMPT, attempt_values(job.current))
             if job.current.sandbox_id:
                 _remember_sandbox(connection, job.current.sandbox_id, job.key, job.current.number)
             _event(connection, job.key, job.submit_time, "intended", {"attempt": job.current.number})
             return True
-
-    def recipe(self, key: str) -> Recipe:
-        """What is needed to create a job's sandbox again.
-
-        Raises:
-            KeyError: There is no job of this key.
-        """
-        row = self._database.row("SELECT config, candidates FROM recipes WHERE key = ?", (key,))
-        if row is None:
-            raise KeyError(key)
-        return decode_recipe(row["config"], row["candidates"])
-
-    # --- reading
-
-    def job(self, key: str) -> Job | None:
-        row = self._database.row(SELECT_JOBS + "WHERE jobs.key = ?", (key,))
-        return None if row is None else job_of(row)
-
-    def jobs(
-        self,
-        *,
-        cloud: str | None = None,
-        cluster: str | None = None,
-        unfinished: bool = False,
-        limit: int | None = None,
-    ) -> list[Job]:
-        """Jobs that pass the filters, newest first. One without a label is of its sandbox id's cluster."""
-        conditions, values = ["1"], list[Any]()
-        if cloud is not None:
-            conditions.append("jobs.cloud = ?")
-            values.append(cloud)
-        if cluster is not None:
-            conditions.append(
-                "(jobs.cluster = ? OR (jobs.cluster IS NULL AND jobs.key IN "
-                "(SELECT key FROM sandboxes WHERE sandbox_id = ? UNION SELECT ?)))"
-            )
-            values += [cluster] * 3
-        if unfinished:
-            conditions.append("jobs.end_at IS NULL")
-        query = f"{SELECT_JOBS} WHERE {' AND '.join(conditions)} ORDER BY jobs.submit_time DESC LIMIT ?"
-        return [job_of(row) for row in self._database.rows(query, (*values, -1 if limit is None else limit))]
-
-    def resolve(self, ref: str, *, limit: int = 10) -> list[str]:
-        """Keys of the jobs that a text may mean: of just this key or sandbox id, else with such a prefix."""
-        exact = self._database.row(
-            "SELECT key FROM jobs WHERE key = ? UNION SELECT key FROM sandboxes WHERE sandbox_id = ?",
-            (ref, ref),
-        )
-        if exact is not None:
-            return [exact["key"]]
-        if not ref:
-            return []
-        # A range instead of LIKE: it uses the index, and knows no wild cards.
-        span = (ref, ref + "\U0010ffff")
-        rows = self._database.rows(
-            "SELECT key FROM jobs WHERE key >= ? AND key < ? "
-            "UNION SELECT key FROM sandboxes WHERE sandbox_id >= ? AND sandbox_id < ? LIMIT ?",
-            (*span, *span, limit),
-        )
-        return [row["key"] for row in rows]
-
-    def attempts(self, key: str) -> list[Attempt]:
-        """All of a job, oldest first."""
-        rows = self._database.rows("SELECT * FROM attempts WHERE key = ? ORDER BY attempt", (key,))
-        return [attempt_of(row) for row in rows]
-
-    def events(self, key: str) -> list[Event]:
-        """What happened to a job, oldest first."""
-        rows = self._database.rows("SELECT at, kind, detail FROM events WHERE key = ? ORDER BY seq", (key,))
-        return [Event(at=row["at"], kind=row["kind"], detail=json.loads(row["detail"])) for row in rows]
-
-    def clusters(self, cloud: str) -> list[str]:
-        """Names of clusters, the one used last first; a job without a label is one of its id's name."""
-        rows = self._database.rows(
-            "SELECT coalesce(jobs.cluster, attempts.sandbox_id, jobs.key) AS label FROM jobs JOIN attempts "
-            "ON attempts.key = jobs.key AND attempts.attempt = jobs.attempt WHERE jobs.cloud = ? "
-            "GROUP BY label ORDER BY max(jobs.submit_time) DESC",
-            (cloud,),
-        )
-        return [row["label"] for row in rows]
-
-    def known(self, sandbox_ids: Iterable[str]) -> dict[str, str]:
-        """Which of these sandboxes belong to jobs of this ledger: id to key."""
-        wanted = json.dumps(list(sandbox_ids))
-        rows = self._database.rows(
-            "SELECT sandbox_id, key FROM sandboxes WHERE sandbox_id IN (SELECT value FROM json_each(?))",
-            (wanted,),
-        )
-        return {row["sandbox_id"]: row["key"] for row in rows}
 
     # --- creating
 
@@ -183,12 +105,12 @@ class Ledger:
                 (key, number, token),
             )
 
-    def asked(self, attempt: Attempt, *, at: float) -> None:
-        """The control plane is about to be asked to create an attempt's sandbox."""
+    def asked(self, attempt: Attempt, *, at: float, allotted_s: int) -> None:
+        """The control plane is about to be asked to create an attempt's sandbox, with so long a life."""
         with self._database.writing("asked", sync="FULL") as connection:
             connection.execute(
-                "UPDATE attempts SET asked_at = ? WHERE key = ? AND attempt = ?",
-                (at, attempt.key, attempt.number),
+                "UPDATE attempts SET asked_at = ?, allotted_s = ? WHERE key = ? AND attempt = ?",
+                (at, allotted_s, attempt.key, attempt.number),
             )
             _event(connection, attempt.key, at, "asked", {"attempt": attempt.number})
 
@@ -225,15 +147,6 @@ class Ledger:
         """A named secret with the job's values is about to be made (or, with None, is gone)."""
         with self._database.writing("keep secret", sync="FULL") as connection:
             connection.execute("UPDATE jobs SET secret = ? WHERE key = ?", (name, key))
-
-    def secrets_of_ended(self) -> list[Job]:
-        """Ended jobs whose named secret still has to be deleted."""
-        return [
-            job_of(row)
-            for row in self._database.rows(
-                SELECT_JOBS + "WHERE jobs.secret IS NOT NULL AND jobs.end_at IS NOT NULL"
-            )
-        ]
 
     # --- what was seen
 
@@ -274,20 +187,13 @@ class Ledger:
     def ended(self, attempt: Attempt, outcome: Outcome, *, at: float) -> bool:
         """An attempt, and with it the job, has ended; False where its end was written before."""
         with self._database.writing("ended", sync="FULL") as connection:
-            facts = (
-                outcome.state.value,
-                outcome.reason,
-                outcome.exit_code,
-                outcome.phase,
-                at,
-            )
             changed = connection.execute(
                 "UPDATE jobs SET state = ?, reason = ?, exit_code = ?, phase = ?, end_at = ?, seen_at = ?, "
                 "failure = ?, waiting_for = NULL, missing_at = NULL, start_at = coalesce(start_at, "
                 "(SELECT created_at FROM attempts WHERE key = jobs.key AND attempt = jobs.attempt AND ?)) "
                 "WHERE key = ? AND attempt = ? AND end_at IS NULL",
                 (
-                    *facts,
+                    *_facts(outcome, at),
                     at,
                     json.dumps(outcome.failure) if outcome.failure else None,
                     outcome.exit_code is not None,  # So it ran, if only while nobody looked.
@@ -297,13 +203,36 @@ class Ledger:
             )
             if changed.rowcount != 1:
                 return False
-            connection.execute(
-                "UPDATE attempts SET state = ?, reason = ?, exit_code = ?, phase = ?, end_at = ?, "
-                "claim = NULL WHERE key = ? AND attempt = ?",
-                (*facts, attempt.key, attempt.number),
-            )
-            detail = {"state": outcome.state.value, "reason": outcome.reason, "exit_code": outcome.exit_code}
-            _event(connection, attempt.key, at, "ended", {"attempt": attempt.number, **detail})
+            _end_attempt(connection, attempt, outcome, at)
+            return True
+
+    def again(self, attempt: Attempt, outcome: Outcome, successor: Job, *, why: str, at: float) -> bool:
+        """An attempt has ended and another one follows it; False where that is no longer so.
+
+        Args:
+            attempt: Which has ended.
+            outcome: How.
+            successor: The job with its next attempt.
+            why: What the attempt ended of, in words.
+            at: When it ended.
+        """
+        with self._database.writing("again", sync="FULL") as connection:
+            changed = connection.execute(
+                "UPDATE jobs SET attempt = ?, state = ?, waiting_for = ?, launch_until = ?, again_at = ?, "
+                "restarts = ?, seen_at = ?, missing_at = NULL "
+                "WHERE key = ? AND attempt = ? AND end_at IS NULL AND cancel_at IS NULL",
+                (
+                    successor.current.number, successor.state.value, successor.waiting_for,
+                    successor.launch_until, successor.again_at, successor.restarts, at,
+                    attempt.key, attempt.number,
+                ),
+            )  # fmt: skip
+            if changed.rowcount != 1:
+                return False
+            _end_attempt(connection, attempt, outcome, at)
+            connection.execute(INSERT_ATTEMPT, attempt_values(successor.current))
+            detail = {"attempt": successor.current.number, "after": why, "not_before": successor.again_at}
+            _event(connection, attempt.key, at, "again", detail)
             return True
 
     def missing(self, key: str, *, at: float) -> None:
@@ -349,10 +278,6 @@ class Ledger:
 
     # --- sandboxes of nobody
 
-    def strangers(self) -> set[str]:
-        """Running sandboxes that were asked for their tags and belong to no job of this ledger."""
-        return {row["sandbox_id"] for row in self._database.rows("SELECT sandbox_id FROM strangers")}
-
     def meet_strangers(self, new: Iterable[str], gone: Iterable[str], *, at: float) -> None:
         """Remember some, and forget those that run no more."""
         with self._database.writing("strangers") as connection:
@@ -360,6 +285,20 @@ class Ledger:
                 "INSERT OR IGNORE INTO strangers VALUES (?, ?)", [(one, at) for one in new]
             )
             connection.executemany("DELETE FROM strangers WHERE sandbox_id = ?", [(one,) for one in gone])
+
+
+def _facts(outcome: Outcome, at: float) -> tuple[Any, ...]:
+    return (outcome.state.value, outcome.reason, outcome.exit_code, outcome.phase, at)
+
+
+def _end_attempt(connection: sqlite3.Connection, attempt: Attempt, outcome: Outcome, at: float) -> None:
+    connection.execute(
+        "UPDATE attempts SET state = ?, reason = ?, exit_code = ?, phase = ?, end_at = ?, "
+        "claim = NULL WHERE key = ? AND attempt = ?",
+        (*_facts(outcome, at), attempt.key, attempt.number),
+    )
+    detail = {"state": outcome.state.value, "reason": outcome.reason, "exit_code": outcome.exit_code}
+    _event(connection, attempt.key, at, "ended", {"attempt": attempt.number, **detail})
 
 
 def _remember_sandbox(connection: sqlite3.Connection, sandbox_id: str, key: str, number: int) -> None:

@@ -27,6 +27,7 @@ class Attempt:
         dashboard: Where a browser shows it; None where there is no such page.
         claim: Who is about to create it; None for nobody. See `lifecycle.claims`.
         asked_at: When the control plane was last asked to create it; None for never.
+        allotted_s: Seconds after which the control plane ends it by itself; None before it was asked.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Attempt:
     reason: Reason | None = None
     exit_code: int | None = None
     phase: Phase | None = None
+    allotted_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +71,9 @@ class Job:
         missing_at: When the control plane first said that it does not know it, and has not known it since.
         git_commit: Of the work dir.
         git_dirty: Whether the work dir differed from it.
+        watched: Whether another attempt may follow the end of one, so that somebody has to watch it.
+        again_at: When the newest attempt may be begun at the earliest; None for at once.
+        restarts: How often it was started again; a successor that only continues a chain is none.
     """
 
     key: str
@@ -100,6 +105,9 @@ class Job:
     missing_at: float | None = None
     git_commit: str | None = None
     git_dirty: bool | None = None
+    watched: bool = False
+    again_at: float | None = None
+    restarts: int = 0
 
     @property
     def sandbox_id(self) -> str | None:
@@ -113,10 +121,12 @@ class Recipe:
     Attributes:
         config: The job file's content with the values left out.
         candidates: Their `env` is empty.
+        prices: US dollars an hour of each candidate, where its launcher knew them; else empty.
     """
 
     config: Mapping[str, Any]
     candidates: tuple[SandboxSpec, ...]
+    prices: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +135,7 @@ class Event:
 
     Attributes:
         at: Seconds since the epoch.
-        kind: `intended`, `asked`, `created`, `running`, `ended`, `cancel_wanted`, `missing` …
+        kind: `intended`, `asked`, `created`, `running`, `ended`, `again`, `cancel_wanted`, `missing` …
         detail: What else is to be said.
     """
 
@@ -136,10 +146,17 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """How an attempt ended."""
+    """How an attempt ended.
+
+    Attributes:
+        cut: Whether the wrapper ended it to make room for a successor.
+        ended_at: When, as its log tells; None where that was not read.
+    """
 
     state: JobState
     reason: Reason | None = None
     exit_code: int | None = None
     phase: Phase | None = None
     failure: Mapping[str, str | None] | None = None
+    cut: bool = False
+    ended_at: float | None = None

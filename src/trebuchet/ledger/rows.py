@@ -46,6 +46,7 @@ def job_of(row: Row) -> Job:
         "current": attempt_of({name: row[f"a_{name}"] for name in _ATTEMPT}),
         "failure": json.loads(row["failure"]) if row["failure"] else None,
         "needs_values": bool(row["needs_values"]),
+        "watched": bool(row["watched"]),
         "git_dirty": None if row["git_dirty"] is None else bool(row["git_dirty"]),
     }
     return Job(**_typed(values))

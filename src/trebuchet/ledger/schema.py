@@ -90,5 +90,14 @@ CREATE TABLE strangers (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SECOND = """
+ALTER TABLE jobs ADD COLUMN watched INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN again_at REAL;
+ALTER TABLE jobs ADD COLUMN restarts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN allotted_s INTEGER;
+ALTER TABLE recipes ADD COLUMN prices TEXT NOT NULL DEFAULT '[]';
+CREATE INDEX jobs_watched ON jobs (cloud) WHERE watched AND end_at IS NULL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 """Step N brings a ledger from version N to N + 1."""

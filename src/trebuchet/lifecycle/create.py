@@ -73,7 +73,7 @@ def create(
         ClusterUnreachableError: Neither a sandbox nor its absence could be made out.
         ControlPlaneError: It was refused.
     """
-    context.ledger.asked(job.current, at=context.clock.now())
+    context.ledger.asked(job.current, at=context.clock.now(), allotted_s=spec.timeout_s)
     job = context.fresh(job)
     if job.cancel_at is not None:
         raise LaunchError(f"{job.name} was cancelled before its sandbox was created.")

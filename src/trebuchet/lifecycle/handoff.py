@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import LaunchError
@@ -75,11 +75,7 @@ def keeper_command(context: Context) -> list[str]:
     order = {
         "post": Post.of(settings.home, context.engine.identity()).name,
         "cloud": context.engine.cloud,
-        "home": str(settings.home),
-        "app_name": settings.app_name,
-        "tag_prefix": settings.tag_prefix,
-        "profile": settings.profile,
-        "environment": settings.environment,
+        "settings": asdict(settings) | {"home": str(settings.home)},
     }
     return [sys.executable, "-m", "trebuchet.keeper", json.dumps(order)]
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from trebuchet.ledger import Attempt, Job
+from trebuchet.ledger import Attempt, Job, config_as_data
 from trebuchet.lifecycle import naming
+from trebuchet.lifecycle.budget import budget
 from trebuchet.lifecycle.outputs import outputs_mount
+from trebuchet.lifecycle.policy import may_follow, resumes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +37,8 @@ def make_intent(
     first = plan.candidates[0]
     name = job.name or "job"
     commit, dirty = git_state(job.working_dir)
-    keeps_values = bool(first.env) and first.gpu is not None
+    watched = may_follow(config_as_data(job), context.settings.longest_s)
+    keeps_values = bool(first.env) and (first.gpu is not None or watched)
     patience = LAUNCH_WITHIN_S if first.gpu is None else (wait_for_gpu or WAIT_FOR_GPU_S)
     return Job(
         key=key,
@@ -57,6 +60,7 @@ def make_intent(
         submit_time=now,
         git_commit=commit,
         git_dirty=dirty,
+        watched=watched,
     )
 
 
@@ -97,7 +101,12 @@ def bound(
     from trebuchet.plan.markers import nonce_for  # noqa: PLC0415 - a status creates nothing
     from trebuchet.plan.script import bind_launch  # noqa: PLC0415 - as above
 
-    attempt = job.current
+    attempt, attempts = job.current, context.ledger.attempts(job.key)
+    recipe = context.ledger.recipe(job.key)
+    share = budget(recipe, attempt.candidate, attempts, longest_s=context.settings.longest_s).share()
+    variables = dict(spec.variables)
+    if resumes(attempts, attempt.number):
+        variables["TREBUCHET_RESUME"] = "1"
     tags = naming.tags(
         context.settings.tag_prefix,
         key=job.key,
@@ -111,7 +120,9 @@ def bound(
         spec.argv,
         nonce=nonce_for(job.key),
         attempt=attempt.number,
-        variables=spec.variables,
+        variables=variables,
+        limit_s=share.limit_s,
+        grace_s=share.grace_s,
         outputs=None if place is None else place.path,
         keep=keep or (),
     )
@@ -126,4 +137,5 @@ def bound(
         env=values or {},
         secrets=secrets,
         volumes=spec.volumes if place is None else (*spec.volumes, place),
+        timeout_s=share.life_s,
     )

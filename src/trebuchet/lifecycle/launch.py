@@ -102,10 +102,15 @@ def _already(context: Context, key: str) -> Job | None:
 
 def _create_here(context: Context, intent: Job, job: JobConfig, plan: Plan, progress: Progress) -> None:
     spec = plan.candidates[intent.current.candidate]
-    ready = bound(context, intent, spec, user=job.user, keep=job.outputs, values=spec.env)
     with create.released(context, intent.current):
+        if intent.secret is not None:
+            context.engine.put_secret(intent.secret, spec.env)
+        values = spec.env if intent.secret is None else None
+        ready = bound(context, intent, spec, user=job.user, keep=job.outputs, values=values)
         create.create(context, intent, ready, on_build_output=progress.build_output)
     end_if_unwanted(context, context.fresh(intent))
+    if intent.watched and context.settings.keeper:
+        ensure_keeper(context)
 
 
 def end_if_unwanted(context: Context, job: Job) -> None:
@@ -143,7 +148,10 @@ def await_id(context: Context, job: Job, *, progress: Progress) -> Job:
         pause = min(pause * 1.2, _LONGEST_POLL_S)
         if context.clock.now() >= reminder:
             reminder = context.clock.now() + _REMINDER_S
-            started += ensure_keeper(context)  # It may have been killed.
+            if job.current.gpu is None:
+                reconcile.finish_launch(context, job)
+            else:
+                started += ensure_keeper(context)  # It may have been killed.
             if started >= _KEEPERS_TRIED:
                 raise LaunchError("The keeper, which waits for the GPU, does not stay alive.")
             progress.waiting(job)

@@ -32,13 +32,32 @@ def outcome_of(engine: Engine, job: Job, seen: Observation) -> Outcome:
         return cancelled(job)
     if seen.state is JobState.CANCELLED:
         return Outcome(state=JobState.CANCELLED, reason=Reason.CANCELLED)
-    if seen.state is JobState.SUCCEEDED:
+    if seen.state is JobState.SUCCEEDED and not job.watched:
         return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code, phase=Phase.DONE)
     if seen.reason is not Reason.EXIT:
         return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code)
-    said = _last_words(engine, seen.id, job.key)
+    return _by_its_log(engine, job, seen)
+
+
+def _by_its_log(engine: Engine, job: Job, seen: Observation) -> Outcome:
+    """How scripts ended that the control plane saw end by themselves."""
+    said, when = _last_words(engine, seen.id, job.key)
+    if said.cut:
+        # Whatever its scripts made of being asked to go, it is not what the job ends with.
+        return Outcome(
+            state=JobState.FAILED,
+            reason=Reason.TIMEOUT,
+            exit_code=seen.exit_code,
+            phase=said.phase,
+            cut=True,
+            ended_at=when,
+        )
+    if seen.state is JobState.SUCCEEDED:
+        return Outcome(
+            state=seen.state, reason=seen.reason, exit_code=seen.exit_code, phase=Phase.DONE, ended_at=when
+        )
     reason = Reason.SETUP_FAILED if said.setup_failed else Reason.EXIT
-    return Outcome(state=seen.state, reason=reason, exit_code=seen.exit_code, phase=said.phase)
+    return Outcome(state=seen.state, reason=reason, exit_code=seen.exit_code, phase=said.phase, ended_at=when)
 
 
 def cancelled(job: Job) -> Outcome:
@@ -58,15 +77,18 @@ def launch_failed(error: BaseException) -> Outcome:
     return Outcome(state=JobState.FAILED, reason=Reason.LAUNCH_FAILED, failure=failure)
 
 
-def _last_words(engine: Engine, sandbox_id: str, key: str) -> MarkerFilter:
+def _last_words(engine: Engine, sandbox_id: str, key: str) -> tuple[MarkerFilter, float | None]:
+    """What the wrapper said last, and when."""
     from trebuchet.plan.markers import MarkerFilter, nonce_for  # noqa: PLC0415 - most look-ups see no end
 
-    markers = MarkerFilter(nonce_for(key))
+    markers, when = MarkerFilter(nonce_for(key)), None
     try:
         for entry in engine.logs(sandbox_id, tail=_MARKERS_WITHIN, source="stderr"):
             markers.feed(entry.message)
+            if markers.exit_code is not None and when is None:
+                when = entry.timestamp.timestamp()
     except ClusterUnreachableError:
         raise
     except (ControlPlaneError, NotFoundError):
         pass  # The log is gone; that it failed is known all the same.
-    return markers
+    return markers, when

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import ControlPlaneError, JobNotFoundError, LaunchError, TrebuchetError
+from trebuchet.errors import (
+    ClusterUnreachableError,
+    ControlPlaneError,
+    JobNotFoundError,
+    LaunchError,
+    TrebuchetError,
+)
 from trebuchet.ledger import Outcome
-from trebuchet.lifecycle import create, observe
+from trebuchet.lifecycle import again, create, observe
 from trebuchet.lifecycle.handoff import ensure_keeper
 from trebuchet.lifecycle.intent import bound
 from trebuchet.status import JobState, Reason
@@ -129,11 +135,27 @@ def look_up(context: Context, job: Job) -> None:
 
 
 def end(context: Context, job: Job, outcome: Outcome) -> None:
-    """Write a job's end, and let go of what was kept for it."""
-    context.ledger.ended(job.current, outcome, at=context.clock.now())
+    """Write the end of a job's newest attempt: of the job too, or else what follows it.
+
+    What was kept for the job is let go of at its own end.
+    """
+    attempt, at = job.current, _when_ended(job, outcome, context.clock.now())
+    if again.begin_another(context, job, outcome, at=at):
+        return
+    if outcome.cut and context.fresh(job).cancel_at is not None:
+        outcome = observe.cancelled(context.fresh(job))
+    if not context.ledger.ended(attempt, outcome, at=at):
+        return
     if job.secret is not None:
         context.engine.delete_secret(job.secret)
         context.ledger.keep_secret(job.key, None)
+
+
+def _when_ended(job: Job, outcome: Outcome, now: float) -> float:
+    """What the log tells, as far as the clocks of this machine and the control plane's allow it."""
+    if outcome.ended_at is None:
+        return now
+    return min(now, max(outcome.ended_at, job.start_at or job.current.created_at or outcome.ended_at))
 
 
 def _forget_values(context: Context) -> None:
@@ -156,12 +178,9 @@ def _not_known(context: Context, job: Job) -> None:
 def finish_launch(context: Context, job: Job) -> None:
     """Finish a launch that its process did not: adopt what it made, make what it did not, or say why not."""
     attempt = job.current
-    if (
-        attempt.gpu is not None
-        and attempt.claim is None
-        and attempt.asked_at is None
-        and _wanted(context, job)
-    ):
+    if not again.is_due(job, context.clock.now()) and job.cancel_at is None:
+        return
+    if _is_for_the_keeper(context, job):
         ensure_keeper(context)
         return
     with create.claimed(context, attempt) as mine:
@@ -179,11 +198,23 @@ def finish_launch(context: Context, job: Job) -> None:
             end(context, job, observe.launch_failed(obstacle))
         elif job.current.gpu is None:
             _create_again(context, job)
-    job = context.fresh(job)
-    if job.end_at is None and job.sandbox_id is None and job.current.gpu is not None:
-        ensure_keeper(context)
-    elif job.end_at is None and job.sandbox_id is not None:
+    _go_on(context, context.fresh(job))
+
+
+def _go_on(context: Context, job: Job) -> None:
+    if job.end_at is not None:
+        return
+    if job.sandbox_id is not None:
         look_up(context, job)
+    elif job.current.gpu is not None:
+        ensure_keeper(context)
+
+
+def _is_for_the_keeper(context: Context, job: Job) -> bool:
+    """Whether nobody has begun to ask for a sandbox whose creation may block for long."""
+    attempt = job.current
+    untouched = attempt.claim is None and attempt.asked_at is None
+    return attempt.gpu is not None and untouched and _wanted(context, job)
 
 
 def _wanted(context: Context, job: Job) -> bool:
@@ -224,6 +255,10 @@ def _create_again(context: Context, job: Job) -> None:
                 values=None,
             ),
         )
+    except ClusterUnreachableError as error:
+        if job.current.number > 1:
+            raise  # A job that ran once is not given up for that; the next reconcile tries again.
+        give_up(context, job, error)
     except TrebuchetError as error:
         give_up(context, job, error)
 

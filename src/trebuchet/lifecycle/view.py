@@ -38,7 +38,7 @@ def status_of(
         reason=job.reason,
         exit_code=job.exit_code,
         phase=job.phase,
-        attempt=job.current.number if job.current.asked_at or job.sandbox_id else 0,
+        attempt=job.current.number - (job.current.asked_at is None and job.sandbox_id is None),
         cost_per_hour=cost_per_hour,
         submit_time=_when(job.submit_time),
         start_at=_when(job.start_at),
@@ -57,6 +57,8 @@ def _metadata(job: Job, stale: str | None, now: float | None) -> dict[str, Any]:
     }
     if job.state is JobState.PENDING:
         facts["waiting_for"] = job.waiting_for
+    if job.restarts:
+        facts["restarts"] = job.restarts
     if job.cancel_at is not None:
         facts |= {"cancelled_by": job.cancel_by, "cancelled_at": _text(job.cancel_at)}
     if job.failure is not None:

@@ -17,13 +17,16 @@ _MOST_RESTARTS = 1_000
 
 
 def timeout_s(job: JobConfig, findings: Findings) -> int:
-    """Seconds that one sandbox gets."""
+    """Seconds that the first sandbox gets at most."""
     findings.translated("timeout", "max_duration", "max_cost")
     if job.timeout is not None and job.timeout > LONGEST_S:
-        findings.refused(
+        links = -(-job.timeout // LONGEST_S)
+        findings.noted(
             "timeout",
-            f"{job.timeout:,} seconds are more than a sandbox can live, 24h",
-            "write 24h or less, and let the job continue from a checkpoint",
+            f"becomes a chain of at least {links} sandboxes: before its 24h are over the job gets SIGTERM, and "
+            "is run again with TREBUCHET_RESUME=1 on the same volumes",
+            "a sandbox lives 24h at most; a keeper on this machine begins the next one, or, where none runs, "
+            "the next command, late",
         )
     if job.timeout is not None and job.timeout < 1:
         findings.refused("timeout", "it is less than a second", "write 90m or 24h")

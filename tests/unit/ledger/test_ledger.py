@@ -164,7 +164,7 @@ def test_a_claim_is_taken_once(ledger: Ledger, added: Added) -> None:
 
 def test_what_happened_is_kept_in_order(ledger: Ledger, added: Added) -> None:
     job = added("k1")
-    ledger.asked(job.current, at=2)
+    ledger.asked(job.current, at=2, allotted_s=60)
     ledger.created(job.current, "sb-1", at=3)
     ledger.created(job.current, "sb-1", at=4)
     ledger.running(job.current, at=5)

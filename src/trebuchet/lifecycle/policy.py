@@ -1,0 +1,56 @@
+"""When a job has another attempt: what its file says about that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from trebuchet.status import JobState, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trebuchet.ledger import Attempt, Outcome
+
+_ENDED_WITH_A_CODE = frozenset({Reason.EXIT, Reason.SETUP_FAILED, Reason.OUT_OF_MEMORY})
+_INTERRUPTED = frozenset({Reason.TIMEOUT, Reason.EVICTED})
+_ANY_REASON = ("preempted", "failure")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When a job is started again.
+
+    Attributes:
+        max_restarts: How often.
+        restart_on: `preempted`, `failure`, and exit codes.
+    """
+
+    max_restarts: int
+    restart_on: Sequence[int | str]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Policy:
+        """The policy of a job file's content."""
+        return cls(config.get("max_restarts") or 0, tuple(config.get("restart_on") or _ANY_REASON))
+
+    def covers(self, outcome: Outcome) -> bool:
+        """Whether a job that ended so is to be started again."""
+        if outcome.state is not JobState.FAILED:
+            return False
+        if outcome.reason is Reason.EVICTED:
+            return "preempted" in self.restart_on
+        if outcome.reason not in _ENDED_WITH_A_CODE:
+            return False
+        return "failure" in self.restart_on or outcome.exit_code in self.restart_on
+
+
+def may_follow(config: Mapping[str, Any], longest_s: int) -> bool:
+    """Whether a job can have more than one attempt."""
+    total = config.get("timeout")
+    return bool(config.get("max_restarts")) or (total is not None and total > longest_s)
+
+
+def resumes(attempts: Sequence[Attempt], number: int) -> bool:
+    """Whether an attempt goes on where the one before was interrupted through no fault of its own."""
+    return any(one.number == number - 1 and one.reason in _INTERRUPTED for one in attempts)
