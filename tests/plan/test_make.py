@@ -49,13 +49,13 @@ def test_a_field_that_no_part_knows_is_an_internal_error() -> None:
 
 def test_all_refusals_come_at_once() -> None:
     job = JobConfig(
-        run="", num_nodes=2, resources=JobResources(accelerators="V100"), envs={"1": "x"}, timeout=10**6
+        run="", num_nodes=2, resources=JobResources(accelerators="V100"), envs={"1": "x"}, max_cost=-1
     )
     with pytest.raises(PlanError) as caught:
         make_plan(job, cloud="modal")
     said = str(caught.value)
     assert all(
-        field in said for field in ("run:", "num_nodes:", "resources.accelerators:", "envs.1:", "timeout:")
+        field in said for field in ("run:", "num_nodes:", "resources.accelerators:", "envs.1:", "max_cost:")
     )
 
 

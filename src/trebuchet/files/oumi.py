@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trebuchet.files.positions import positions
+from trebuchet.files.recovery import take_restarts
 from trebuchet.files.resources import resources
 from trebuchet.job import JobConfig, StorageMount
 
@@ -19,6 +20,8 @@ def oumi_job(values: dict[str, Any], document: Entry, source: Path, problems: Pr
     """A job from the checked values of a file."""
     given = {name: value for name, value in values.items() if value is not None}
     found = resources(given.pop("resources", {}), document.mapping.get("resources"), problems)
+    renamed = {**found.renamed}
+    given = {**take_restarts(found.extras, renamed), **given}
     mounts: dict[str, dict[str, Any] | None] = given.pop("storage_mounts", {})
     return JobConfig(
         **given,
@@ -28,5 +31,5 @@ def oumi_job(values: dict[str, Any], document: Entry, source: Path, problems: Pr
         source=source,
         written_for=found.written_for,
         extras={"resources": found.extras} if found.extras else {},
-        positions=positions(document, found.renamed),
+        positions=positions(document, renamed),
     )

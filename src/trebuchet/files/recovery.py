@@ -8,7 +8,17 @@ PREEMPTIONS_SURVIVED = 10
 """At home a preempted job is started again without end; here so often, unless the file says how often."""
 
 
-def restarts(recovery: str | dict[str, Any], key: str, renamed: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+def take_restarts(extras: dict[str, Any], renamed: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Take the recovery out of the extras of `resources`; the fields of `JobConfig` that it comes to."""
+    for name in ("job_recovery", "spot_recovery"):
+        if name in extras:
+            return _restarts(extras.pop(name), f"resources.{name}", renamed)
+    return {}
+
+
+def _restarts(
+    recovery: str | dict[str, Any], key: str, renamed: dict[str, tuple[str, ...]]
+) -> dict[str, Any]:
     """The fields `max_restarts` and `restart_on`; which keys they stand for is written into `renamed`."""
     settings: dict[str, Any] = {"strategy": recovery} if isinstance(recovery, str) else recovery
     renamed[key] = renamed[f"{key}.strategy"] = ("restart_on", "max_restarts")

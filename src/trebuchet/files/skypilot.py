@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.files.positions import positions
-from trebuchet.files.recovery import restarts
+from trebuchet.files.recovery import take_restarts
 from trebuchet.files.resources import resources
 from trebuchet.job import JobConfig, StorageMount
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _NO_PLACE = frozenset({"inputs", "service", "pool", "config", "experimental", "event_callback", "execution"})
-_RECOVERY = ("job_recovery", "spot_recovery")
 
 
 def skypilot_job(
@@ -35,9 +34,7 @@ def skypilot_job(
     extras: dict[str, Any] = dict.fromkeys(sorted(without_place))
     for name in without_place:
         del given[name]
-    for name in _RECOVERY:
-        if name in found.extras:
-            given = {**restarts(found.extras.pop(name), f"resources.{name}", renamed), **given}
+    given = {**take_restarts(found.extras, renamed), **given}
     if found.extras:
         extras["resources"] = found.extras
     _work_dir(given, renamed)

@@ -69,10 +69,11 @@ class Findings:
             self.translated(*other.settled)
             self.known(*other.empty)
 
-    def adopt_as_dropped(self, other: Findings, alternative: str) -> None:
+    def adopt_as_dropped(self, other: Findings, fields: Iterable[str]) -> None:
         """Take over what was found about an alternative that cannot be had, where another one can."""
-        self.settled.setdefault(alternative, "noted")
         for refusal in other.refusals:
             self.noted(refusal.field, "this alternative is left out", refusal.why)
         self.translated(*other.settled)
         self.known(*other.empty)
+        for field in fields:
+            self.settled.setdefault(field, "noted")

@@ -121,18 +121,17 @@ def _common(
 def _candidates(job: JobConfig, place: _Place, common: SandboxSpec, findings: Findings) -> list[SandboxSpec]:
     """In order of preference, each once. An alternative that cannot be had is noted where another one can."""
     found: list[SandboxSpec] = []
-    apart: list[Findings] = []
+    apart: list[tuple[Alternative, Findings]] = []
     for wanted in alternatives(job):
         about = Findings()
-        apart.append(about)
+        apart.append((wanted, about))
         for spec in _alternative(job, wanted, place, common, about):
             if spec not in found and not about.refusals:
                 found.append(spec)
-    for index, about in enumerate(apart):
-        if about.refusals and found:
-            findings.adopt_as_dropped(about, f"resources.any_of.{index}")
-        else:
-            findings.adopt([about])
+    dropped = [(wanted, about) for wanted, about in apart if about.refusals and found]
+    findings.adopt(about for wanted, about in apart if (wanted, about) not in dropped)
+    for wanted, about in dropped:
+        findings.adopt_as_dropped(about, wanted.places.values())
     for field, said in overridden(job).items():
         if said and field not in findings.settled:
             findings.noted(field, "is not used", "each alternative says otherwise")

@@ -64,6 +64,7 @@ def resource_promises(wanted: Alternative, findings: Findings) -> None:
         if wanted.get(name) is not None:
             findings.refused(field, f"{why}", hint)
     for name in ("job_recovery", "spot_recovery"):
+        findings.known(wanted.place(name))
         if wanted.get(name) is not None:
             why = "one policy holds for the job; write it beside the alternatives"
             findings.noted(wanted.place(name), "is not used", why)
