@@ -72,7 +72,21 @@ def test_only_loopback_is_spoken_to_in_plain_text(host: str) -> None:
     assert not is_loopback(host)
 
 
-KEYS = ["mediaType", "config", "layers", "manifests", "digest", "size", "platform", "os", "architecture", "rootfs", "diff_ids", "Env", "schemaVersion"]
+KEYS = [
+    "mediaType",
+    "config",
+    "layers",
+    "manifests",
+    "digest",
+    "size",
+    "platform",
+    "os",
+    "architecture",
+    "rootfs",
+    "diff_ids",
+    "Env",
+    "schemaVersion",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3)

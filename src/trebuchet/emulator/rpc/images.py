@@ -1,7 +1,10 @@
-"""Images: a build is recorded, and succeeds at once."""
+"""Images: one on Modal's own base is recorded, and there at once; one from a registry is built."""
 
 from __future__ import annotations
 
+import asyncio
+import codecs
+import time
 from typing import TYPE_CHECKING
 
 from google.protobuf.empty_pb2 import Empty
@@ -14,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trebuchet.emulator.rpc.call import Call
+    from trebuchet.emulator.world.world import World
+
+LOG_PIECE = 32 << 10
+"""Bytes of a build's output in one message."""
 
 
 @CONTROL.unary("ImageGetOrCreate")
@@ -27,9 +34,14 @@ async def get_or_build(
         builder_version=request.builder_version,
         context_mount_id=request.image.context_mount_id,
         context_files=[file.filename for file in request.image.context_files],
+        secret_ids=list(request.image.secret_ids),
+        registry_secret_id=request.image.image_registry_config.secret_id,
+        is_modals_own=request.namespace == api_pb2.DEPLOYMENT_NAMESPACE_GLOBAL,
     )
+    if call.world.builds.has_own_files(image.id):
+        call.world.builds.begin(image.id, anew=request.force_build)
     return api_pb2.ImageGetOrCreateResponse(
-        image_id=image.id, result=SUCCESS, metadata=_metadata(image.builder_version)
+        image_id=image.id, result=_result(call.world, image.id), metadata=_metadata(image.builder_version)
     )
 
 
@@ -37,10 +49,43 @@ async def get_or_build(
 async def join(
     call: Call, request: api_pb2.ImageJoinStreamingRequest
 ) -> AsyncIterator[api_pb2.ImageJoinStreamingResponse]:
+    """An entry's id is where the next begins."""
     image = call.world.images.get(request.image_id)
-    yield api_pb2.ImageJoinStreamingResponse(
-        result=SUCCESS, eof=True, metadata=_metadata(image.builder_version)
-    )
+    builds = call.world.builds
+    if _result(call.world, image.id) is None:
+        builds.begin(image.id)  # if an earlier daemon did not come to its end
+    deadline = time.monotonic() + request.timeout
+    offset = int(request.last_entry_id) if request.last_entry_id.isdecimal() else 0
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    while True:
+        result = _result(call.world, image.id)  # before reading: what is printed until then is told
+        data = await asyncio.to_thread(builds.read_log, image.id, offset, LOG_PIECE)
+        if data:
+            offset += len(data)
+            yield api_pb2.ImageJoinStreamingResponse(
+                task_logs=[api_pb2.TaskLogs(data=decoder.decode(data))], entry_id=str(offset)
+            )
+        elif result is not None:
+            yield api_pb2.ImageJoinStreamingResponse(
+                result=result, eof=True, metadata=_metadata(image.builder_version)
+            )
+            return
+        elif time.monotonic() >= deadline:
+            return
+        else:
+            await builds.wait(image.id, deadline - time.monotonic())
+
+
+def _result(world: World, image_id: str) -> api_pb2.GenericResult | None:
+    """How a build ended; None, so that the field stays unset, while it has not."""
+    if not world.builds.has_own_files(image_id):
+        return SUCCESS
+    built = world.builds.result(image_id)
+    if built is None:
+        return None
+    if not built.failure:
+        return SUCCESS
+    return api_pb2.GenericResult(status=api_pb2.GenericResult.GENERIC_STATUS_FAILURE, exception=built.failure)
 
 
 @CONTROL.unary("ImageFromId")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.process.spec import Bind, ProcessSpec
 from trebuchet.emulator.world.ids import task_id_of
+from trebuchet.emulator.world.image_files import binds_for_image, top_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from trebuchet.emulator.world.apps import Apps
+    from trebuchet.emulator.world.builds import Builds
     from trebuchet.emulator.world.images import Images
     from trebuchet.emulator.world.mounts import Mounts
     from trebuchet.emulator.world.sandbox import Ask, Sandbox
@@ -21,19 +25,21 @@ class Furniture:
     """Images, mounts and volumes, put together for a process."""
 
     def __init__(
-        self, *, apps: Apps, images: Images, mounts: Mounts, volumes: Volumes, devices: bool
+        self, *, apps: Apps, images: Images, builds: Builds, mounts: Mounts, volumes: Volumes, devices: bool
     ) -> None:
         """Know where things are.
 
         Args:
             apps: All apps.
             images: All images.
+            builds: The files of those that have their own.
             mounts: All mounts.
             volumes: All volumes.
             devices: Whether GPU indices mean real devices, or are pretended.
         """
         self._apps = apps
         self._images = images
+        self._builds = builds
         self._mounts = mounts
         self._volumes = volumes
         self._devices = devices
@@ -46,7 +52,7 @@ class Furniture:
         """
         self._apps.get(ask.app_id)
         if ask.image_id:
-            self._images.get(ask.image_id)
+            self._builds.built(ask.image_id)
         for mount_id in ask.mount_ids:
             self._mounts.check(mount_id)
         for place in ask.volumes:
@@ -59,20 +65,24 @@ class Furniture:
             WorldError: Something it refers to is gone.
         """
         ask = sandbox.ask
-        setting = self._images.setting(ask.image_id)
+        built = self._builds.built(ask.image_id)
+        manner = built.how() if built else self._images.manner(ask.image_id)
+        root = Path(built.root) if built else None
+        layers = (
+            *map(Path, built.layers if built else ()),
+            *[await self._mounts.layer(mount_id) for mount_id in ask.mount_ids],
+        )
         return ProcessSpec(
             id=ask.id,
-            argv=ask.argv,
-            env={**self._identity(ask), **setting.variables, **env},
-            workdir=ask.workdir or setting.workdir,
-            layers=tuple([await self._mounts.layer(mount_id) for mount_id in ask.mount_ids]),
-            binds=tuple(
-                Bind(
-                    source=self._volumes.place(place.volume_id, place.sub_path),
-                    target=place.path,
-                    read_only=place.read_only,
-                )
-                for place in ask.volumes
+            argv=(*manner.entrypoint, *(ask.argv or manner.command)) if built else ask.argv,
+            env={**self._identity(ask), **manner.variables, **env},
+            workdir=ask.workdir or manner.workdir,
+            root_layers=(root,) if root else (),
+            layers=layers,
+            binds=(
+                *(await asyncio.to_thread(binds_for_image, root) if root else ()),
+                *top_files(layers),
+                *self._binds(ask),
             ),
             gpus=sandbox.standing.gpus if self._devices else (),
             memory_mib=ask.memory_mib,
@@ -80,6 +90,11 @@ class Furniture:
             timeout_s=ask.timeout_s,
             pty=ask.pty,
         )
+
+    def _binds(self, ask: Ask) -> Iterator[Bind]:
+        for place in ask.volumes:
+            source = self._volumes.place(place.volume_id, place.sub_path)
+            yield Bind(source=source, target=place.path, read_only=place.read_only)
 
     def _identity(self, ask: Ask) -> dict[str, str]:
         return {

@@ -1,13 +1,15 @@
-"""Images: a build is recorded, with the commands it was asked for; sandboxes run on the host's files."""
+"""Images: what each was asked to be made of."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import shlex
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trebuchet.emulator.world.errors import NotServedError
+from trebuchet.emulator.world.recipe import Manner, apply, read_command
 from trebuchet.emulator.world.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -18,7 +20,20 @@ ID_LENGTH = 22
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """What an image was asked to be made of. `context_files` holds names alone."""
+    """What an image was asked to be made of.
+
+    Attributes:
+        id: What the SDK calls it.
+        commands: The lines of its Dockerfile.
+        bases: The image that it is made on, if any.
+        builder_version: Which of Modal's ways of building it asks for.
+        context_mount_id: The files that its commands may copy.
+        context_files: The names of others.
+        secret_ids: Whose values its commands see.
+        registry_secret_id: Whose values log in to its registry.
+        is_modals_own: Whether it is one of Modal's own bases, whose part the host's files take here.
+        created_at: Seconds since the epoch.
+    """
 
     id: str
     commands: list[str]
@@ -26,15 +41,10 @@ class Image:
     builder_version: str
     context_mount_id: str = ""
     context_files: list[str] = field(default_factory=list[str])
+    secret_ids: list[str] = field(default_factory=list[str])
+    registry_secret_id: str = ""
+    is_modals_own: bool = False
     created_at: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What an image's commands say about every process that runs on it."""
-
-    variables: dict[str, str]
-    workdir: str | None
 
 
 class Images:
@@ -42,7 +52,7 @@ class Images:
 
     def __init__(self, folder: Path) -> None:
         self._shelf = Shelf(folder, Image, "Image")
-        self._settings: dict[str, Setting] = {}
+        self._manners: dict[str, Manner] = {}
 
     def get(self, image_id: str) -> Image:
         """The image of this id.
@@ -61,6 +71,9 @@ class Images:
         builder_version: str,
         context_mount_id: str,
         context_files: list[str],
+        secret_ids: list[str],
+        registry_secret_id: str,
+        is_modals_own: bool,
     ) -> Image:
         """The image of this definition (its canonical bytes), recorded if it is new."""
         image_id = "im-" + hashlib.sha256(definition + builder_version.encode()).hexdigest()[:ID_LENGTH]
@@ -72,6 +85,9 @@ class Images:
                 builder_version=builder_version,
                 context_mount_id=context_mount_id,
                 context_files=context_files,
+                secret_ids=secret_ids,
+                registry_secret_id=registry_secret_id,
+                is_modals_own=is_modals_own,
                 created_at=time.time(),
             )
         )
@@ -85,36 +101,20 @@ class Images:
         self._shelf.get(image_id)
         self._shelf.drop(image_id)
 
-    def setting(self, image_id: str) -> Setting:
-        """What `ENV` and `WORKDIR` in an image and its bases say; nothing for one that is gone."""
-        if image_id not in self._settings:
-            self._settings[image_id] = self._read_setting(image_id)
-        return self._settings[image_id]
+    def manner(self, image_id: str) -> Manner:
+        """How the commands of an image and its bases let processes run; nothing for an image that is gone."""
+        if image_id not in self._manners:
+            self._manners[image_id] = self._read_manner(image_id)
+        return self._manners[image_id]
 
-    def _read_setting(self, image_id: str) -> Setting:
+    def _read_manner(self, image_id: str) -> Manner:
         image = self._shelf.peek(image_id)
+        manner = Manner()
         if image is None:
-            return Setting(variables={}, workdir=None)
-        variables: dict[str, str] = {}
-        workdir: str | None = None
+            return manner
         for base in image.bases:
-            below = self.setting(base)
-            variables.update(below.variables)
-            workdir = below.workdir or workdir
-        for command in image.commands:
-            verb, _, rest = command.strip().partition(" ")
-            if verb.upper() == "ENV":
-                variables.update(_assignments(rest))
-            elif verb.upper() == "WORKDIR":
-                workdir = "".join(shlex.split(rest)[:1]) or workdir
-        return Setting(variables=variables, workdir=workdir)
-
-
-def _assignments(text: str) -> dict[str, str]:
-    """The variables of an `ENV` command, in either of its forms; those made of others are left out."""
-    name, _, value = text.strip().partition(" ")
-    if "=" not in name:
-        return {name: value.strip()}
-    refers = "$" in text and "'" not in text
-    parts = [word.partition("=") for word in shlex.split(text) if "=" in word and not refers]
-    return {name: value for name, _, value in parts}
+            manner = self.manner(base)
+        for command in map(read_command, image.commands):
+            with contextlib.suppress(NotServedError):  # nothing is built here, so nothing is missed
+                manner = apply(command, manner) or manner
+        return manner

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.world.apps import Apps
 from trebuchet.emulator.world.blobs import Blobs
+from trebuchet.emulator.world.builder import Builder
+from trebuchet.emulator.world.builds import Builds
 from trebuchet.emulator.world.content import Content
 from trebuchet.emulator.world.execs import Execs
 from trebuchet.emulator.world.furnish import Furniture
@@ -47,6 +49,8 @@ class World:
         self.content = Content(state / "content")
         self.blobs = Blobs(state / "blobs")
         self.mounts = Mounts(state / "mounts", self.content)
+        builder = Builder(state, host=host, mounts=self.mounts, secrets=self.secrets)
+        self.builds = Builds(state / "builds", self.images, builder)
         self.gpus = GpuPool(gpus)
         self.sandboxes = Sandboxes(
             state,
@@ -56,6 +60,7 @@ class World:
             furnisher=Furniture(
                 apps=self.apps,
                 images=self.images,
+                builds=self.builds,
                 mounts=self.mounts,
                 volumes=self.volumes,
                 devices=real_gpus,

@@ -1,0 +1,231 @@
+"""Making an image's files: pulled from a registry, then changed by commands that run in sandboxes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import time
+from collections import OrderedDict
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trebuchet.emulator.disk import make_private_folder
+from trebuchet.emulator.images.challenge import Credentials
+from trebuchet.emulator.images.pull import pull
+from trebuchet.emulator.process.python_layer import uv_programs
+from trebuchet.emulator.process.spec import ProcessSpec
+from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.world.builds import Built
+from trebuchet.emulator.world.errors import ConflictError, NotServedError
+from trebuchet.emulator.world.ids import new_id
+from trebuchet.emulator.world.image_files import binds_for_image, top_files
+from trebuchet.emulator.world.recipe import Command, Manner, apply, read_command
+
+if TYPE_CHECKING:
+    from trebuchet.emulator.images.pull import LayerProgress, PulledImage
+    from trebuchet.emulator.process.host import ProcessHost
+    from trebuchet.emulator.world.build_log import BuildLog
+    from trebuchet.emulator.world.images import Image
+    from trebuchet.emulator.world.mounts import Mounts
+    from trebuchet.emulator.world.secrets import Secrets
+
+_MB = 1_000_000
+_TELL_EVERY_S = 2.0
+_LOGIN = ("REGISTRY_USERNAME", "REGISTRY_PASSWORD")
+_UV_IMAGE = "--from=ghcr.io/astral-sh/uv:"
+_NO_PYTHON = "add_python is not served by the local engine: use an image that has Python."
+
+
+class Builder:
+    """Builds one image at a time, for as many callers as there are."""
+
+    def __init__(self, state: Path, *, host: ProcessHost, mounts: Mounts, secrets: Secrets) -> None:
+        """Know where things are.
+
+        Args:
+            state: The engine's state directory. Pulled images go to `registry`, what they become to `layers`.
+            host: Runs the commands.
+            mounts: Files that are copied in.
+            secrets: What the commands, and the registry, may have to know.
+        """
+        self._store = state / "registry"
+        self._layers = make_private_folder(state / "layers")
+        self._host = host
+        self._mounts = mounts
+        self._secrets = secrets
+
+    async def build(self, image: Image, base: Built | None, output: BuildLog) -> Built:
+        """Make what an image adds to its base, or pull its base.
+
+        Raises:
+            ImageError: The registry's part cannot be had.
+            WorldError: A command failed, or is not served.
+            ProcessError: A sandbox cannot be started.
+            OSError: The disk fails.
+        """
+        first, *commands = [read_command(text) for text in image.commands]
+        if first.verb != "FROM":
+            raise NotServedError("The local engine builds an image whose first command is FROM.")
+        if base is None:
+            base = await self._pull(image, first, output)
+        work = _Work(base.root, list(base.layers), base.key, base.how())
+        for command in commands:
+            changed = apply(command, work.manner)
+            if changed is not None:
+                work.manner = changed
+            elif command.verb == "COPY":
+                work.add(await self._copied(image, command), str(command))
+            else:
+                await self._run(image, command, work, output)
+        return Built(
+            id=image.id,
+            root=work.root,
+            layers=work.layers,
+            key=work.key,
+            manner=asdict(work.manner),
+            built_at=time.time(),
+        )
+
+    async def _pull(self, image: Image, command: Command, output: BuildLog) -> Built:
+        isolation = await self._host.isolation()
+        if isolation.mode == "plain":
+            raise NotServedError(
+                "Images from a registry need containers, and this machine has none: see `trebuchet doctor`."
+            )
+        reference = command.rest.split()[0] if command.rest else ""
+        output.write(f"Pulling {reference}\n")
+        pulled = await pull(
+            reference, self._store, credentials=self._credentials(image), progress=_Progress(output)
+        )
+        output.write(f"Pulled {reference} as {pulled.digest}\n")
+        return Built(
+            id=image.id,
+            root=str(pulled.layers[0]),
+            key=_key(pulled.digest, ""),
+            manner=asdict(_manner_of(pulled)),
+        )
+
+    def _credentials(self, image: Image) -> Credentials | None:
+        if not image.registry_secret_id:
+            return None
+        values = self._secrets.values_of([image.registry_secret_id])
+        if not all(values.get(name) for name in _LOGIN):
+            raise NotServedError(f"The local engine logs in to registries with {' and '.join(_LOGIN)} alone.")
+        username, password = (values[name] for name in _LOGIN)
+        return Credentials(username=username, password=password)
+
+    async def _copied(self, image: Image, command: Command) -> Path:
+        source, _, target = command.rest.rpartition(" ")
+        if source == "." and target == "/":
+            return await self._mounts.layer(image.context_mount_id)
+        if source.startswith(_UV_IMAGE):
+            return await asyncio.to_thread(self._uv_layer, target)
+        if source.startswith("/python/"):
+            raise NotServedError(_NO_PYTHON)
+        raise NotServedError(f"The local engine cannot do `{command}`: add local files as they are, at `/…`.")
+
+    def _uv_layer(self, target: str) -> Path:
+        layer = self._layers / _key("uv", target)
+        if not layer.is_dir():
+            programs = uv_programs()
+            if not programs:
+                raise ConflictError("There is no uv on this machine to install packages with.")
+            draft = make_private_folder(self._layers / new_id("making"))
+            place = draft / target.lstrip("/")
+            place.parent.mkdir(parents=True)
+            shutil.copy2(programs[0], place)
+            _settle(draft, layer)
+        return layer
+
+    async def _run(self, image: Image, command: Command, work: _Work, output: BuildLog) -> None:
+        output.write(f"=> {command}\n")
+        layer = self._layers / _key(work.key, f"{command} {sorted(work.manner.variables.items())}")
+        if not layer.is_dir():
+            folder = self._layers / new_id("making")
+            try:
+                await self._run_in_sandbox(image, command, work, folder, output)
+                # What the command wrote is the sandbox's upper layer; it becomes a lower one of others.
+                _settle(folder / framing.ROOT, layer)
+            finally:
+                await self._host.cleanup(folder)
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        work.add(layer, str(command))
+
+    async def _run_in_sandbox(
+        self, image: Image, command: Command, work: _Work, folder: Path, output: BuildLog
+    ) -> None:
+        layers = tuple(map(Path, work.layers))
+        spec = ProcessSpec(
+            id=folder.name,
+            argv=(*work.manner.shell, command.rest),
+            env={**work.manner.variables, **self._secrets.values_of(image.secret_ids)},
+            workdir=work.manner.workdir,
+            root_layers=(Path(work.root),),
+            layers=layers,
+            binds=(*await asyncio.to_thread(binds_for_image, Path(work.root)), *top_files(layers)),
+        )
+        await self._host.start(spec, folder)
+        try:
+            async for records, _ in self._host.follow(folder):
+                output.write(b"".join(record.data for record in records).decode(errors="replace"))
+        finally:
+            self._host.terminate(folder)
+        state = await self._host.wait_end(folder)
+        if state.exit_code != 0:
+            raise ConflictError(state.message or f"`{command}` ended with code {state.exit_code}.")
+
+
+class _Work:
+    """An image as far as it is made."""
+
+    def __init__(self, root: str, layers: list[str], key: str, manner: Manner) -> None:
+        self.root = root
+        self.layers = layers
+        self.key = key
+        self.manner = manner
+
+    def add(self, layer: Path, what: str) -> None:
+        self.layers.append(str(layer))
+        self.key = _key(self.key, f"{what} {layer.name}")
+
+
+class _Progress:
+    """Prints how far a pull is: a line for each layer, and one now and then in between."""
+
+    def __init__(self, output: BuildLog) -> None:
+        self._output = output
+        self._layers: OrderedDict[str, LayerProgress] = OrderedDict()
+        self._next = time.monotonic() + _TELL_EVERY_S
+
+    def __call__(self, step: LayerProgress) -> None:
+        self._layers[step.layer] = step
+        now = time.monotonic()
+        if step.phase == "ready":
+            self._output.write(f"{step.layer[7:19]}: {step.total / _MB:.1f} MB ready\n")
+        elif now >= self._next:
+            self._next = now + _TELL_EVERY_S
+            self._output.write(
+                f"{step.layer[7:19]}: {step.phase} {step.done / _MB:.1f} of {step.total / _MB:.1f} MB\n"
+            )
+
+
+def _manner_of(pulled: PulledImage) -> Manner:
+    manner = Manner(variables=pulled.environment, workdir=pulled.workdir or "/")
+    return replace(manner, entrypoint=pulled.entrypoint, command=pulled.command)
+
+
+def _key(below: str, what: str) -> str:
+    return hashlib.sha256(f"{below}\n{what}".encode()).hexdigest()
+
+
+def _settle(made: Path, place: Path) -> None:
+    """Give a finished layer its name, unless another build was first."""
+    made.chmod(0o755)
+    try:
+        made.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+        shutil.rmtree(made, ignore_errors=True)
