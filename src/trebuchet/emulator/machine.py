@@ -28,11 +28,16 @@ def gpus() -> dict[str, int]:
     """
     declared = os.environ.get("TREBUCHET_LOCAL_GPUS")
     if declared is not None:
-        return _declared_gpus(declared)
+        return declared_gpus(declared)
     return dict(Counter(real_gpus()))
 
 
-def _declared_gpus(declared: str) -> dict[str, int]:
+def declared_gpus(declared: str) -> dict[str, int]:
+    """GPU names and how many of each, from a declaration like `8xH100,1xA100`.
+
+    Raises:
+        EmulatorError: It cannot be read.
+    """
     found: Counter[str] = Counter()
     for part in filter(None, (part.strip() for part in declared.split(","))):
         match = DECLARED.fullmatch(part)

@@ -112,9 +112,12 @@ def test_a_source_distribution_builds_with_what_the_sandbox_has(run_script, tmp_
 
 def test_two_makers_at_once_both_get_the_layer_and_leave_nothing_half_made(tmp_path):
     async def body():
-        both = await asyncio.gather(*(ensure_layer(tmp_path, PYTHON, python_key()) for _ in range(2)))
+        layers = tmp_path / "process"
+        both = await asyncio.gather(
+            *(ensure_layer(layers, PYTHON, python_key(), state=tmp_path) for _ in range(2))
+        )
         assert both[0] == both[1]
         assert (both[0] / "usr/local/bin/python3").exists()
-        assert [path.name for path in (tmp_path / "process").iterdir()] == [both[0].name]
+        assert [path.name for path in layers.iterdir()] == [both[0].name]
 
     asyncio.run(body())

@@ -48,19 +48,27 @@ class ProcessHost:
     """
 
     def __init__(
-        self, state: Path, *, log_limit: int = LOG_LIMIT, isolation: Isolation | None = None
+        self,
+        state: Path,
+        *,
+        log_limit: int = LOG_LIMIT,
+        isolation: Isolation | None = None,
+        layers: Path | None = None,
     ) -> None:
         """Remember where things are; nothing is started.
 
         Args:
-            state: The engine's state directory. No sandbox can see it. Caches go to `state/process`.
+            state: The engine's state directory. No sandbox can see it.
             log_limit: Bytes of output that are kept of one process; a notice in the log says where it
                 stopped.
             isolation: How to keep sandboxes apart; None for the best that works here.
+            layers: Where the layers lie that all sandboxes share, of other engines too; None for
+                `state/process`.
         """
         self._state = state.absolute()
         self._log_limit = log_limit
         self._isolation = isolation
+        self._layers = layers or self._state / "process"
         self._forks = ForkServer(self._state / "process" / "fork-server.log")
         self._switchboard = Switchboard()
         self._learning: asyncio.Task[Machine] | None = None
@@ -276,7 +284,7 @@ class ProcessHost:
 
     async def _learn(self) -> Machine:
         isolation = self._isolation or await asyncio.to_thread(find_isolation, self._state)
-        return await learn_machine(self._state, isolation)
+        return await learn_machine(self._state, self._layers, isolation)
 
     def _send(self, folder: Path, request: Mapping[str, object]) -> bool:
         line = self._switchboard.line(sandbox_of(folder))

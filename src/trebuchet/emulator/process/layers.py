@@ -19,21 +19,22 @@ SEEDS = "seeds"
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 
 
-async def ensure_layer(state: Path, kind: str, key: str) -> Path:
+async def ensure_layer(layers: Path, kind: str, key: str, *, state: Path) -> Path:
     """The folder of a finished layer, made now if it is not there.
 
     Two processes that make it at once both succeed, and one that dies halfway leaves nothing that is taken
     for the layer.
 
     Args:
-        state: The engine's state directory.
+        layers: Where layers lie.
         kind: COVER, PYTHON or SEEDS.
         key: What tells this layer from others of its kind.
+        state: The engine's state directory, which no layer has anything of.
 
     Raises:
         CannotStartError: It could not be made.
     """
-    layer = state / "process" / f"{kind}-{key}"
+    layer = layers / f"{kind}-{key}"
     if await asyncio.to_thread(layer.is_dir):
         return layer
     argv = [sys.executable, "-m", __spec__.name, kind, str(layer), str(state)]

@@ -84,7 +84,7 @@ def prepare_folder(machine: Machine, spec: ProcessSpec, folder: Path) -> None:
         raise CannotStartError(f"The sandbox cannot be furnished: {error}.") from error
 
 
-async def learn_machine(state: Path, isolation: Isolation) -> Machine:
+async def learn_machine(state: Path, layers: Path, isolation: Isolation) -> Machine:
     """Make the shared layers if need be, and look at the host.
 
     Raises:
@@ -93,11 +93,11 @@ async def learn_machine(state: Path, isolation: Isolation) -> Machine:
     variables = network_variables(os.environ)
     place = state.resolve()  # what is to be hidden is where it really lies
     if isolation.mode == "plain":
-        seeds = await ensure_layer(state, SEEDS, python_key())
+        seeds = await ensure_layer(layers, SEEDS, python_key(), state=state)
         return Machine(state, isolation, Tree(), (), variables, seeds)
     cover, python = await asyncio.gather(
-        ensure_layer(state, COVER, cover_key(own_users=isolation.own_users)),
-        ensure_layer(state, PYTHON, python_key()),
+        ensure_layer(layers, COVER, cover_key(own_users=isolation.own_users), state=state),
+        ensure_layer(layers, PYTHON, python_key(), state=state),
     )
     tree = host_tree(place, (cover, python))
     return Machine(state, isolation, tree, tuple(_host_binds(place, variables)), variables)

@@ -18,12 +18,17 @@ def remove_file_system(folder: Path) -> None:
     """
     for name in (framing.ROOT, framing.WORK):
         if (folder / name).is_dir():
-            _remove(folder / name)
+            remove_tree(folder / name)
     for name in (framing.STDIN, framing.CONTROL):
         (folder / name).unlink(missing_ok=True)
 
 
-def _remove(tree: Path) -> None:
+def remove_tree(tree: Path) -> None:
+    """Remove a folder with all in it, whatever permissions a sandbox left there.
+
+    Raises:
+        OSError: Something could not be removed.
+    """
     try:
         shutil.rmtree(tree)
     except PermissionError:  # overlays leave a folder without permissions, and so may a job

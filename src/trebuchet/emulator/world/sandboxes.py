@@ -87,6 +87,11 @@ class Sandboxes:
         """How many have not ended."""
         return len(self._alive)
 
+    @property
+    def busy(self) -> bool:
+        """Whether one is alive, or what one left is still being removed."""
+        return bool(self._alive or self._tasks)
+
     def running(self) -> Iterator[Sandbox]:
         """Those that have not ended, by age."""
         return iter(list(self._alive.values()))

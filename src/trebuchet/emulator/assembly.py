@@ -1,0 +1,174 @@
+"""State, services and port put together: an engine that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from trebuchet.emulator import machine, rpc
+from trebuchet.emulator.disk import make_private_folder, write_whole
+from trebuchet.emulator.door import Door
+from trebuchet.emulator.endpoint import Endpoint, code_in_use, read_or_make_token
+from trebuchet.emulator.errors import EmulatorError
+from trebuchet.emulator.faults import Faults
+from trebuchet.emulator.process.host import ProcessHost
+from trebuchet.emulator.rpc.call import Repeats, Site
+from trebuchet.emulator.rpc.serving import GrpcServer
+from trebuchet.emulator.rpc.tokens import Tokens
+from trebuchet.emulator.web import Web
+from trebuchet.emulator.world.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+BACKLOG = 512
+
+
+class Attendance:
+    """When something was last to do."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def note(self) -> None:
+        """Something was asked for just now."""
+        self._last = time.monotonic()
+
+    @property
+    def idle_s(self) -> float:
+        """How long nothing was asked for."""
+        return time.monotonic() - self._last
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """An engine that answers.
+
+    Attributes:
+        endpoint: Where, and what it wants to be shown.
+        world: All its state.
+        attendance: When it was last asked for something.
+        calls: How often each call was made.
+        faults: What goes wrong on purpose.
+    """
+
+    endpoint: Endpoint
+    world: World
+    attendance: Attendance
+    calls: Counter[str]
+    faults: Faults
+
+
+@asynccontextmanager
+async def assemble(
+    state: Path,
+    *,
+    port: int | None = None,
+    gpus: str | None = None,
+    faults: str = "",
+    layers: Path | None = None,
+) -> AsyncGenerator[Parts]:
+    """Let an engine answer until the block ends; its sandboxes run on after that.
+
+    Args:
+        state: Its state directory. One engine at a time has it: see to that first.
+        port: On loopback; None for that of the last engine here, or any.
+        gpus: Pretended GPUs, `8xH100` say; None for the machine's own.
+        faults: What goes wrong on purpose, from the start.
+        layers: Where the layers lie that sandboxes share; None for within the state directory.
+
+    Raises:
+        EmulatorError: The port is taken, or the declaration of GPUs cannot be read.
+    """
+    make_private_folder(state)
+    token_id, token_secret = read_or_make_token(state)
+    listening = _bind(state, port)
+    async with ProcessHost(state, layers=layers) as host:
+        world = _make_world(state, host, gpus)
+        await world.sandboxes.recover()
+        address = "{}:{}".format(*listening.getsockname())
+        site = Site(world, Tokens(token_id, token_secret), address, Repeats())
+        parts = Parts(
+            endpoint=_endpoint(site, token_id, token_secret, gpus or ""),
+            world=world,
+            attendance=Attendance(),
+            calls=Counter(),
+            faults=Faults(faults),
+        )
+        async with _open(site, parts, listening):
+            yield parts
+        world.secrets.sweep(grace_s=0.0)
+
+
+def _make_world(state: Path, host: ProcessHost, gpus: str | None) -> World:
+    if gpus is not None:
+        declared = machine.declared_gpus(gpus)
+        names = [name for name, count in declared.items() for _ in range(count)]
+        return World(state, host, gpus=names, real_gpus=False)
+    return World(state, host, gpus=machine.real_gpus(), real_gpus=True)
+
+
+def _bind(state: Path, port: int | None) -> socket.socket:
+    """Listen on loopback: at the port asked for, else at that of the last daemon, else at any.
+
+    Raises:
+        EmulatorError: The port asked for is taken.
+    """
+    note = state / "port"
+    kept = int(note.read_text()) if port is None and note.exists() else 0
+    for candidate in (port,) if port is not None else (kept, 0):
+        # With the protocol named, asyncio turns off the delay that small packets have: 40 ms a call.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((LOOPBACK, candidate))
+        except OSError:
+            listening.close()
+            continue
+        write_whole(note, str(listening.getsockname()[1]).encode())
+        return listening
+    raise EmulatorError(f"Port {port} on {LOOPBACK} is taken.", "Choose another, or none.")
+
+
+@asynccontextmanager
+async def _open(site: Site, parts: Parts, listening: socket.socket) -> AsyncGenerator[None]:
+    """Serve both protocols on a socket."""
+    rpc.load()
+    calls, faults, note = parts.calls, parts.faults, parts.attendance.note
+    grpc = GrpcServer(site, calls=calls, faults=faults, on_call=note)
+    pages = Web(site, calls=calls, faults=faults, on_call=note)
+    runner = web.AppRunner(pages.app(), access_log=None, handle_signals=False)
+    await runner.setup()
+    http = runner.server
+    assert http is not None  # noqa: S101 - it was set up
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Door(grpc=grpc.protocol, http=http), sock=listening, backlog=BACKLOG
+    )
+    try:
+        yield
+    finally:
+        server.close()
+        await runner.cleanup()
+
+
+def _endpoint(site: Site, token_id: str, token_secret: str, gpus: str) -> Endpoint:
+    code, code_time_ns = code_in_use()
+    return Endpoint(
+        url=site.url,
+        token_id=token_id,
+        token_secret=token_secret,
+        pid=os.getpid(),
+        code=code,
+        code_time_ns=code_time_ns,
+        gpus=gpus,
+    )

@@ -1,0 +1,132 @@
+"""The fixtures, as a project of its own uses them: pytest in a process finds them by their entry point."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "testing-your-code.md"
+FILE = re.compile(r"```python\n# (\S+\.py)\n(.*?)```", re.DOTALL)
+
+
+class Project:
+    """A folder with tests, and what pytest says of them."""
+
+    def __init__(self, folder: Path, cache: Path, temporary: Path) -> None:
+        self._folder = folder
+        self._temporary = temporary
+        (folder / "pytest.ini").write_text(f"[pytest]\nmodal_server_cache = {cache}\n")
+
+    def write(self, name: str, text: str) -> None:
+        (self._folder / name).write_text(text)
+
+    def run(self, *options: str) -> str:
+        """Run its tests, which must pass; what pytest printed."""
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("MODAL_", "PYTEST_"))
+        }
+        ran = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
+            cwd=self._folder,
+            env=kept | {"TMPDIR": str(self._temporary)},
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    def left(self) -> list[str]:
+        """What servers left in the folder for temporary files."""
+        return [path.name for path in self._temporary.glob("modal-server-*")]
+
+
+@pytest.fixture
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    cache = tmp_path_factory.getbasetemp() / "layers-of-servers"
+    return Project(tmp_path_factory.mktemp("project"), cache, tmp_path_factory.mktemp("temporary"))
+
+
+def test_the_page_about_it_is_true(project: Project) -> None:
+    files = FILE.findall(PAGE.read_text())
+    assert [name for name, _ in files] == ["shout.py", "test_shout.py"]
+    for name, text in files:
+        project.write(name, text)
+    assert "3 passed" in project.run()
+    assert project.left() == []
+
+
+def test_environment_processes_and_the_sdk_are_as_they_were(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+import os
+import modal
+
+def create():
+    app = modal.App.lookup("mine", create_if_missing=True)
+    return modal.Sandbox.create("sleep", "600", app=app, image=modal.Image.debian_slim())
+
+def test_a_session(modal_server):
+    create()
+    assert len(modal_server.sandboxes()) == 1
+    assert os.environ["MODAL_SERVER_URL"] == modal_server.url == modal_server.variables["MODAL_SERVER_URL"]
+
+def test_one_within_it(modal_server, fresh_modal_server):
+    assert fresh_modal_server.url != modal_server.url
+    assert fresh_modal_server.calls() == {}
+    sandbox = create()
+    assert fresh_modal_server.sandboxes() == [sandbox.object_id]
+    assert fresh_modal_server.calls()["SandboxCreateV2"] == 1
+    fresh_modal_server.clear_calls()
+    assert fresh_modal_server.calls() == {}
+
+def test_back_in_the_session(modal_server):
+    assert os.environ["MODAL_SERVER_URL"] == modal_server.url
+    app = modal.App.lookup("mine")
+    assert [found.object_id for found in modal.Sandbox.list(app_id=app.app_id)] == modal_server.sandboxes()
+
+def test_gpus_are_pretended_and_may_be_had_by_others(fresh_modal_server):
+    fresh_modal_server.hold_gpus(H100=8)
+    app = modal.App.lookup("mine", create_if_missing=True)
+    fresh_modal_server.hold_gpus()
+    sandbox = modal.Sandbox.create("true", app=app, image=modal.Image.debian_slim(), gpu="H100:8")
+    sandbox.wait()
+    assert sandbox.returncode == 0
+""",
+    )
+    project.write(
+        "conftest.py",
+        """
+import os
+
+def pytest_sessionfinish():
+    assert "MODAL_SERVER_URL" not in os.environ
+""",
+    )
+    assert "4 passed" in project.run()
+    assert project.left() == []
+
+
+def test_it_is_ready_at_once(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+import pytest
+
+@pytest.mark.parametrize("time", range(6))
+def test_it(fresh_modal_server, time):
+    pass
+""",
+    )
+    said = project.run("--durations=0", "-vv")
+    took = sorted(float(seconds) for seconds in re.findall(r"([\d.]+)s setup", said))
+    assert took, said
+    print("engines ready after", took)
+    assert took[0] < 0.3  # of several, so that a busy machine does not decide
