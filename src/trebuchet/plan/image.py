@@ -47,10 +47,6 @@ def image(job: JobConfig, wanted: Alternative, gpu: Gpu | None, cloud: str, find
     if value is None:
         return _default(script, gpu, cloud)
     reference = _reference(field, value, findings)
-    if reference is not None and cloud == "local":
-        findings.noted(
-            field, "runs on this machine's own files", "the local engine takes no images from registries yet"
-        )
     if reference is None:
         return ImageSpec()
     return ImageSpec(registry_ref=_on_server(job, reference, findings), registry_login=_login(job))
