@@ -276,3 +276,26 @@ def test_a_sandbox_whose_making_was_cut_short_is_not_believed_to_run(own_engine:
     assert own_engine.listed() == []
     again = own_engine.get(sandbox.object_id)
     assert again.returncode not in {None, 0}
+
+
+def test_it_serves_in_the_foreground_and_says_how_to_reach_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trebuchet", "local", "serve", "--state", str(tmp_path / "state")]
+    serving = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert serving.stdout is not None
+        lines = [serving.stdout.readline().split() for _ in range(4)]
+        told = dict(words[1].split("=", 1) for words in lines)
+        assert list(told) == ["MODAL_SERVER_URL", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "MODAL_ENVIRONMENT"]
+        script = "import modal; print(modal.App.lookup('any', create_if_missing=True).app_id)"
+        program = [sys.executable, "-c", script]
+        answer = subprocess.run(
+            program, env=os.environ | told, capture_output=True, text=True, timeout=60, check=True
+        )
+        assert answer.stdout.startswith("ap-")
+        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert second.returncode != 0
+        assert "already serves" in second.stderr
+    finally:
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait(30) == 0
+        serving.stdout.close()  # pyright: ignore[reportOptionalMemberAccess] - a pipe was asked for

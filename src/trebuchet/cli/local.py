@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -87,11 +88,40 @@ def env(session: Session, form: Form | None) -> None:
     if form == "json":
         print_json(variables)
     else:
-        for name, value in variables.items():
-            show(f"export {name}={shlex.quote(value)}")
+        _show_exports(variables)
 
 
-def _daemon(session: Session) -> LocalDaemon:
+@local.command(
+    cls=Verb,
+    examples=[
+        ("local serve", "the engine that `cloud: local` uses, in this terminal"),
+        ("local serve --state /tmp/modal", "another one, which shares nothing with it"),
+    ],
+)
+@click.option("--port", type=click.IntRange(1, 65535), help="The port on 127.0.0.1. Default: any.")
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The directory that holds all its state. Default: that of the cloud `local`.",
+)
+@session_options
+@pass_session
+def serve(session: Session, port: int | None, state: Path | None) -> None:
+    """Run the engine in the foreground until Ctrl-C.
+
+    It prints the variables that point any program that uses the modal SDK at it. They hold its
+    token: treat them like a password of this machine. Sandboxes that still run when it ends run on.
+    """
+    _daemon(session, state).serve(port=port, on_ready=_show_exports)
+
+
+def _show_exports(variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        show(f"export {name}={shlex.quote(value)}")
+    sys.stdout.flush()
+
+
+def _daemon(session: Session, state: Path | None = None) -> LocalDaemon:
     from trebuchet.engines.local import LocalDaemon  # noqa: PLC0415 - for these verbs alone
 
-    return LocalDaemon(session.settings)
+    return LocalDaemon(session.settings, state=state)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+from trebuchet.emulator.errors import EmulatorError
 
 DEFAULT_IDLE_TIMEOUT_S = 300.0
 
@@ -26,12 +29,17 @@ def main() -> int:
         _detach()
     from trebuchet.emulator.server import serve  # noqa: PLC0415 - heavy, and useless before the detaching
 
-    return serve(
-        arguments.state.absolute(),
-        port=arguments.port,
-        idle_timeout_s=arguments.idle_timeout,
-        ready_fd=arguments.ready_fd,
-    )
+    try:
+        serve(
+            arguments.state.absolute(),
+            port=arguments.port,
+            idle_timeout_s=arguments.idle_timeout,
+            on_ready=lambda _: _tell_ready(arguments.ready_fd),
+        )
+    except EmulatorError as error:
+        print(error.message, error.hint, file=sys.stderr)  # noqa: T201 - to the daemon's log
+        return 1
+    return 0
 
 
 def _detach() -> None:
@@ -39,6 +47,13 @@ def _detach() -> None:
     if os.fork():
         os._exit(0)
     os.setsid()
+
+
+def _tell_ready(ready_fd: int | None) -> None:
+    if ready_fd is not None:
+        with suppress(BrokenPipeError):
+            os.write(ready_fd, b"ready")
+        os.close(ready_fd)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import logging
 import os
 import resource
 import signal
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,9 +17,11 @@ from trebuchet.emulator.endpoint import endpoint_path, try_daemon_lock, write_en
 from trebuchet.emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from trebuchet.emulator.assembly import Attendance
+    from trebuchet.emulator.endpoint import Endpoint
     from trebuchet.emulator.world.world import World
 
 FILES = 65_536
@@ -28,20 +29,29 @@ SWEEP_S = 30.0
 LOCK_PATIENCE_S = 3.0
 
 
-def serve(state: Path, *, port: int | None, idle_timeout_s: float, ready_fd: int | None) -> int:
-    """Run the daemon until it is told to go or has nothing to do; its exit code."""
+def serve(
+    state: Path, *, port: int | None, idle_timeout_s: float, on_ready: Callable[[Endpoint], None]
+) -> None:
+    """Run an engine in this process until it is told to go by a signal, or has nothing to do.
+
+    Args:
+        state: Its state directory.
+        port: On loopback; None for that of the last engine here, or any.
+        idle_timeout_s: How long it stays without anything to do; 0 for ever.
+        on_ready: Told where it answers, as soon as it does.
+
+    Raises:
+        EmulatorError: Another process serves this directory, or the port is taken.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
     make_private_folder(state)
     _raise_file_limit()
+    lock = _take_lock(state)
     try:
-        lock = _take_lock(state)
-        asyncio.run(_serve(state, port, idle_timeout_s, ready_fd))
-    except EmulatorError as error:
-        print(error.message, error.hint, file=sys.stderr)  # noqa: T201 - to the daemon's log
-        return 1
-    os.close(lock)
-    return 0
+        asyncio.run(_serve(state, port, idle_timeout_s, on_ready))
+    finally:
+        os.close(lock)
 
 
 def _raise_file_limit() -> None:
@@ -56,12 +66,17 @@ def _take_lock(state: Path) -> int:
     deadline = time.monotonic() + LOCK_PATIENCE_S
     while (lock := try_daemon_lock(state)) is None:
         if time.monotonic() > deadline:
-            raise EmulatorError(f"Another daemon already has {state}.")
+            raise EmulatorError(
+                f"Another process already serves {state}.",
+                "`trebuchet local stop` ends it, and leaves its sandboxes running; or use another directory.",
+            )
         time.sleep(0.01)
     return lock
 
 
-async def _serve(state: Path, port: int | None, idle_timeout_s: float, ready_fd: int | None) -> None:
+async def _serve(
+    state: Path, port: int | None, idle_timeout_s: float, on_ready: Callable[[Endpoint], None]
+) -> None:
     leaving = asyncio.Event()
     for ending in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ending, leaving.set)
@@ -69,16 +84,9 @@ async def _serve(state: Path, port: int | None, idle_timeout_s: float, ready_fd:
     faults = os.environ.get("TREBUCHET_FAULTS", "")
     async with assemble(state, port=port, gpus=declared, faults=faults) as parts:
         write_endpoint(state, parts.endpoint)
-        _tell_ready(ready_fd)
+        on_ready(parts.endpoint)
         await _stay(parts.world, parts.attendance, idle_timeout_s, leaving)
         endpoint_path(state).unlink(missing_ok=True)
-
-
-def _tell_ready(ready_fd: int | None) -> None:
-    if ready_fd is not None:
-        with suppress(BrokenPipeError):
-            os.write(ready_fd, b"ready")
-        os.close(ready_fd)
 
 
 async def _stay(world: World, attendance: Attendance, idle_timeout_s: float, leaving: asyncio.Event) -> None:

@@ -13,7 +13,7 @@ from trebuchet.engines.modal.engine import SdkEngine
 from trebuchet.errors import LocalEngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
     from trebuchet.settings import Settings
@@ -78,8 +78,14 @@ class LocalDaemon:
         state: Where all of the engine's state is.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.state = settings.home / "local"
+    def __init__(self, settings: Settings, *, state: Path | None = None) -> None:
+        """Know where it keeps its state.
+
+        Args:
+            settings: Say where that is for the cloud `local`.
+            state: Another directory, of an engine that is not that cloud's.
+        """
+        self.state = (state or settings.home / "local").absolute()
 
     def running(self) -> tuple[int, str] | None:
         """Its process and its address; None where none runs. Starts nothing."""
@@ -106,13 +112,27 @@ class LocalDaemon:
             LocalEngineError: It cannot be started.
         """
         with _told_as_ours():
-            endpoint = daemon.ensure(self.state)
-        return {
-            "MODAL_SERVER_URL": endpoint.url,
-            "MODAL_TOKEN_ID": endpoint.token_id,
-            "MODAL_TOKEN_SECRET": endpoint.token_secret,
-            "MODAL_ENVIRONMENT": ENVIRONMENT,
-        }
+            return _variables(daemon.ensure(self.state))
+
+    def serve(self, *, port: int | None, on_ready: Callable[[dict[str, str]], None]) -> None:
+        """Be the engine, in this process, until a signal ends it; its sandboxes run on.
+
+        Args:
+            port: On loopback; None for that of the last one here, or any.
+            on_ready: Told the variables that point programs at it, as soon as it answers.
+
+        Raises:
+            LocalEngineError: Another process serves this state, or the port is taken.
+        """
+        from trebuchet.emulator.server import serve  # noqa: PLC0415 - heavy
+
+        with _told_as_ours():
+            serve(
+                self.state,
+                port=port,
+                idle_timeout_s=0.0,
+                on_ready=lambda endpoint: on_ready(_variables(endpoint)),
+            )
 
     def isolation(self) -> tuple[str, tuple[str, ...]]:
         """How sandboxes are kept apart from this machine, and what they miss by it, a sentence each."""
@@ -120,6 +140,15 @@ class LocalDaemon:
 
         found = find_isolation(self.state)
         return (f"{found.mode} ({found.program})" if found.program else found.mode), found.missing
+
+
+def _variables(endpoint: daemon.Endpoint) -> dict[str, str]:
+    return {
+        "MODAL_SERVER_URL": endpoint.url,
+        "MODAL_TOKEN_ID": endpoint.token_id,
+        "MODAL_TOKEN_SECRET": endpoint.token_secret,
+        "MODAL_ENVIRONMENT": ENVIRONMENT,
+    }
 
 
 @contextmanager
