@@ -72,6 +72,20 @@ def test_many_at_once_each_get_their_own_input_and_output(drive):
     drive(body)
 
 
+def test_the_end_of_one_amid_the_output_of_others_harms_neither_them_nor_the_sandbox(drive):
+    async def body(sandboxes):
+        async def one(folder) -> None:
+            assert (await sandboxes.exec(folder, "echo out; echo err >&2")).stdout == b"out\n"
+
+        for _ in range(12):
+            folder = await sandboxes.start("sleep 1000")
+            await asyncio.gather(*(one(folder) for _ in range(20)))
+            assert sandboxes.host.state(folder).phase == "running"
+            sandboxes.host.terminate(folder)
+
+    drive(body)
+
+
 def test_its_time_limit_and_its_termination_end_it_alone(drive):
     async def body(sandboxes):
         mark = f"10{time.time_ns()}"

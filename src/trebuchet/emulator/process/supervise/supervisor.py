@@ -103,15 +103,23 @@ class Supervisor:
     # The loop
 
     def _step(self) -> None:
-        for key, mask in self._selector.select(self._patience()):
-            if key.data(key.fd, mask):
-                self._told = True
+        if self._dispatch(self._patience()):
+            self._told = True
         if self._waiting and self._box.ready():
             waiting, self._waiting = self._waiting, []
             for request in waiting:
                 self._enter(request)
         self._enforce_deadlines()
         self._tell()
+
+    def _dispatch(self, patience_s: float | None) -> bool:
+        """Wait for events and serve them; whether any is worth telling."""
+        worth_telling = False
+        for key, mask in self._selector.select(patience_s):
+            # Serving one event may close what a later one is about, and its number may have a new owner.
+            if self._selector.get_map().get(key.fd) is key and key.data(key.fd, mask):
+                worth_telling = True
+        return worth_telling
 
     def _patience(self) -> float | None:
         if self._waiting:
@@ -193,8 +201,7 @@ class Supervisor:
     def _read_to_the_end(self) -> None:
         until = time.monotonic() + _LAST_OUTPUT_S
         while not self._main.drained and time.monotonic() < until:
-            for key, mask in self._selector.select(until - time.monotonic()):
-                key.data(key.fd, mask)
+            self._dispatch(until - time.monotonic())
             self._tell()
 
     # Execs
