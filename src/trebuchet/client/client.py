@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from trebuchet.client.log_stream import ModalLogStream
-from trebuchet.errors import ClusterUnreachableError, JobNotFoundError
+from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, LaunchError
 from trebuchet.lifecycle import cancel, launch, naming, reconcile
 from trebuchet.lifecycle.adopt import adopt
 from trebuchet.lifecycle.contexts import Contexts
@@ -96,20 +96,75 @@ class Client:
         """
         if timeout is not None:
             job = replace(job, timeout=timeout)
-        plan = self.plan(job)
+        return self._launch(
+            job, self.plan(job), cluster_name, key=key, wait_for_gpu=wait_for_gpu, progress=progress
+        )
+
+    def retry(
+        self,
+        job: Job,
+        values: Mapping[str, str],
+        *,
+        wait_for_gpu: float | None = None,
+        progress: Progress | None = None,
+    ) -> JobStatus:
+        """Launch a finished job once more, as it was written down, under a key of its own.
+
+        Args:
+            job: The ledger's row of it.
+            values: By name, those of its `envs` and `secrets`, which nothing has kept.
+            wait_for_gpu: As in `launch`.
+            progress: As in `launch`.
+
+        Raises:
+            UsageError: It has not ended, another machine launched it, or a value is missing.
+            TrebuchetError: As `launch` does.
+        """
+        from trebuchet.lifecycle.retry import as_written_down  # noqa: PLC0415 - rarely wanted
+
+        config, plan = as_written_down(self._contexts.ledger, job, values)
+        status = self._launch(
+            config, plan, job.cluster, key=None, wait_for_gpu=wait_for_gpu, progress=progress
+        )
+        self._contexts.ledger.note(status.key, "retry", {"of": job.key}, at=self._contexts.clock.now())
+        return status
+
+    def _launch(
+        self,
+        job: JobConfig,
+        plan: Plan,
+        cluster: str | None,
+        *,
+        key: str | None,
+        wait_for_gpu: float | None,
+        progress: Progress | None,
+    ) -> JobStatus:
         launched = launch.launch(
             self._context,
             job,
             plan,
-            cluster=cluster_name,
+            cluster=cluster,
             key=key,
             wait_for_gpu=wait_for_gpu,
             progress=progress,
+            prices=self._prices(job, plan),
         )
         status = self.status_of(launched)
         self._launched.setdefault(status.cluster, []).append(status.id)
         # All that is known yet is that it exists; whether it runs is for a look-up to tell.
         return status if status.done else replace(status, state=JobState.PENDING)
+
+    def _prices(self, job: JobConfig, plan: Plan) -> tuple[float, ...]:
+        """US dollars an hour of each candidate, where they are known and wanted."""
+        if job.max_cost is None:
+            return ()
+        prices = [None if self._price is None else self._price(spec) for spec in plan.candidates]
+        if self.cloud != "local" and None in prices:
+            raise LaunchError(
+                "What this job would cost is not known, so max_cost cannot be kept.",
+                hint="Hand a price function to the launcher, or limit its time: max_duration",
+            )
+        return tuple(price or 0.0 for price in prices)
 
     def plan(self, job: JobConfig) -> Plan:
         """What `launch` would ask for.

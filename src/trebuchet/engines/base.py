@@ -77,6 +77,10 @@ class Engine(Protocol):
         """Name the view that this engine's answers give; makes no call after the first."""
         ...
 
+    def require_answer(self) -> None:
+        """Look whether the control plane is there; makes no call where it answered just now."""
+        ...
+
     def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
         """Create a sandbox and return its id. With a GPU this blocks until one is had.
 

@@ -10,12 +10,12 @@ from trebuchet.launcher import ending, many, refresh, search
 from trebuchet.launcher.clouds import CLOUDS, Cloud
 from trebuchet.launcher.log_access import LogAccess
 from trebuchet.launcher.progress import Told
-from trebuchet.lifecycle.adopt import adopt_running
+from trebuchet.launcher.upkeep import Upkeep
 from trebuchet.lifecycle.contexts import Contexts
 from trebuchet.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from trebuchet.client import Client
     from trebuchet.errors import TrebuchetError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trebuchet.status import JobStatus
 
 
-class Launcher(LogAccess):
+class Launcher(LogAccess, Upkeep):
     """Launches jobs, and knows what became of them, whichever process launched them.
 
     Args:
@@ -84,6 +84,35 @@ class Launcher(LogAccess):
         client = self.client(cloud or self._cloud_of(job))
         told = Told(client, on_build_output, on_waiting)
         status = client.launch(job, cluster_name, key=key, wait_for_gpu=wait_for_gpu, progress=told)
+        return self._clouds[client.cloud].cluster(status.cluster), status
+
+    def retry(
+        self,
+        ref: str,
+        values: Mapping[str, str] | None = None,
+        *,
+        wait_for_gpu: float | None = None,
+        on_build_output: Callable[[str], None] | None = None,
+        on_waiting: Callable[[JobStatus], None] | None = None,
+    ) -> tuple[Cluster, JobStatus]:
+        """Launch a finished job once more, as it was written down: a new job, under the same label.
+
+        Args:
+            ref: As `find` takes it.
+            values: By name, those of its `envs` and `secrets`, which nothing has kept.
+            wait_for_gpu: As in `up`.
+            on_build_output: As in `up`.
+            on_waiting: As in `up`.
+
+        Raises:
+            JobNotFoundError: No such job.
+            UsageError: It has not ended, another machine launched it, or a value is missing.
+            TrebuchetError: As `up` does.
+        """
+        job = self.job(ref)
+        client = self.client(job.cloud)
+        told = Told(client, on_build_output, on_waiting)
+        status = client.retry(job, values or {}, wait_for_gpu=wait_for_gpu, progress=told)
         return self._clouds[client.cloud].cluster(status.cluster), status
 
     def up_many(
@@ -306,30 +335,6 @@ class Launcher(LogAccess):
         """
         return self.get_cloud(cloud).client
 
-    # --- upkeep
-
-    def reconcile(self) -> list[JobStatus]:
-        """Move what is toward what was wanted, once; gives the jobs whose state changed by it."""
-        before = self.contexts.ledger.jobs(unfinished=True)
-        refresh.refresh(self.contexts, before)
-        after = [self.contexts.ledger.job(job.key) or job for job in before]
-        return [self._status(new) for old, new in zip(before, after, strict=True) if _changed(old, new)]
-
-    def adopt(self, cloud: str) -> list[JobStatus]:
-        """Write down the running jobs of the app that this ledger does not know; gives them.
-
-        Raises:
-            ControlPlaneError: They could not be listed.
-        """
-        context = self.contexts.of(self.client(cloud).cloud)
-        found = adopt_running(context, context.engine.find({}))
-        refresh.refresh(self.contexts, found)
-        return [self._status(self.contexts.ledger.job(job.key) or job) for job in found]
-
-    def prune(self, *, older_than_s: float) -> int:
-        """Forget the jobs that ended longer ago than that; how many there were. Running ones stay."""
-        return self.contexts.ledger.prune(before=self.contexts.clock.now() - older_than_s)
-
     def close(self) -> None:
         """Drop connections. Jobs live on."""
         self.contexts.close()
@@ -348,7 +353,3 @@ class Launcher(LogAccess):
 
 def _is_of(job: Job, cluster: str | None) -> bool:
     return cluster is None or cluster in {job.cluster, job.sandbox_id, job.key}
-
-
-def _changed(old: Job, new: Job) -> bool:
-    return (old.state, old.reason, old.sandbox_id) != (new.state, new.reason, new.sandbox_id)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trebuchet.ledger.codec import config_as_data
+from trebuchet.ledger.codec import config_as_data, config_from_data
 from trebuchet.ledger.ledger import Ledger
 from trebuchet.ledger.records import Attempt, Event, Job, Outcome, Recipe
 
-__all__ = ["Attempt", "Event", "Job", "Ledger", "Outcome", "Recipe", "config_as_data"]
+__all__ = ["Attempt", "Event", "Job", "Ledger", "Outcome", "Recipe", "config_as_data", "config_from_data"]

@@ -7,11 +7,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trebuchet.job import JobConfig, JobResources, StorageMount
 from trebuchet.ledger.records import Recipe
 from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, Upload, VolumeMount
 
 if TYPE_CHECKING:
-    from trebuchet.job import JobConfig
+    from collections.abc import Mapping
 
 
 def config_as_data(job: JobConfig) -> dict[str, Any]:
@@ -20,6 +21,18 @@ def config_as_data(job: JobConfig) -> dict[str, Any]:
     nameless = replace(job, envs=dict.fromkeys(job.envs), secrets=dict.fromkeys(job.secrets), positions={})
     data: dict[str, Any] = json.loads(json.dumps(asdict(nameless), default=str))
     return data
+
+
+def config_from_data(data: Mapping[str, Any]) -> JobConfig:
+    """The way back from `config_as_data`, values still left out."""
+    storage: dict[str, Any] = data["storage_mounts"]
+    fields: dict[str, Any] = {
+        **data,
+        "resources": JobResources(**data["resources"]),
+        "storage_mounts": {place: StorageMount(**mount) for place, mount in storage.items()},
+        "source": Path(data["source"]) if data["source"] else None,
+    }
+    return JobConfig(**fields)
 
 
 def encode_candidates(candidates: tuple[SandboxSpec, ...]) -> str:

@@ -85,6 +85,15 @@ class Ledger(Reading):
             _event(connection, job.key, job.submit_time, "intended", {"attempt": job.current.number})
             return True
 
+    def forget(self, key: str) -> None:
+        """Take an intent back that came to nothing, without a trace; not where it has a sandbox."""
+        with self._database.writing("forget") as connection:
+            connection.execute(
+                "DELETE FROM jobs WHERE key = ? AND secret IS NULL "
+                "AND NOT EXISTS (SELECT 1 FROM sandboxes WHERE sandboxes.key = jobs.key)",
+                (key,),
+            )
+
     # --- creating
 
     def take_claim(self, attempt: Attempt, token: str) -> bool:

@@ -30,9 +30,9 @@ def begin_another(context: Context, job: Job, outcome: Outcome, *, at: float) ->
     ended = replace(job.current, end_at=at)
     earlier = [one for one in context.ledger.attempts(job.key) if one.number < ended.number]
     left = budget(recipe, ended.candidate, [*earlier, ended], longest_s=context.settings.longest_s)
-    if left.left_s is not None and left.spent:
+    if left.spent:
         return False
-    handed_over = left.left_s is not None and (outcome.cut or outcome.reason is Reason.TIMEOUT)
+    handed_over = left.chains and (outcome.cut or outcome.reason is Reason.TIMEOUT)
     policy = Policy.of(recipe.config)
     if not handed_over and not (policy.covers(outcome) and job.restarts < policy.max_restarts):
         return False

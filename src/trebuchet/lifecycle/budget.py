@@ -40,10 +40,12 @@ class Budget:
     Attributes:
         left_s: Seconds, over all attempts to come; None where only a sandbox's longest life limits them.
         longest_s: A sandbox's longest life.
+        chains: Whether a job that outlives a sandbox goes on in another one.
     """
 
     left_s: float | None
     longest_s: int
+    chains: bool
 
     @property
     def spent(self) -> bool:
@@ -52,8 +54,8 @@ class Budget:
 
     def share(self) -> Share:
         """What a sandbox made now gets: all that is left, or, of more than it can live, a link of a chain."""
-        if self.left_s is None or self.left_s <= self.longest_s:
-            left = self.longest_s if self.left_s is None else int(self.left_s)
+        if not self.chains or self.left_s is None or self.left_s <= self.longest_s:
+            left = self.longest_s if self.left_s is None else min(int(self.left_s), self.longest_s)
             return Share(max(SHORTEST_S, left))
         grace = min(_MOST_GRACE_S, self.longest_s // 4)
         # Room for what a sandbox does before its scripts begin, and for keeping their outputs afterwards.
@@ -74,7 +76,9 @@ def budget(recipe: Recipe, candidate: int, attempts: Sequence[Attempt], *, longe
     config = recipe.config
     left = [limit - used for name in ("timeout", "max_duration") if (limit := config.get(name)) is not None]
     affordable = _affordable_s(recipe, candidate, attempts)
-    return Budget(min([*left, *affordable], default=None), longest_s)
+    return Budget(
+        min([*left, *affordable], default=None), longest_s, chains=config.get("timeout") is not None
+    )
 
 
 def _affordable_s(recipe: Recipe, candidate: int, attempts: Sequence[Attempt]) -> list[float]:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ from trebuchet.errors import LaunchError
 from trebuchet.lifecycle.steps import step
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from trebuchet.engines.base import Identity
+    from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
 
 _KEPT = frozenset(
@@ -67,6 +70,16 @@ def ensure_keeper(context: Context) -> bool:
         return False
     _start(keeper_command(context), post)
     return True
+
+
+def watch(context: Context, jobs: Sequence[Job]) -> None:
+    """See that a keeper watches those jobs that may have another attempt.
+
+    Where none can be started it stays the next command's part to begin such an attempt, only later.
+    """
+    if context.settings.keeper and any(job.watched and job.end_at is None for job in jobs):
+        with suppress(LaunchError):
+            ensure_keeper(context)
 
 
 def keeper_command(context: Context) -> list[str]:

@@ -12,11 +12,13 @@ from trebuchet.lifecycle.adopt import adopt
 from trebuchet.lifecycle.builds import Tail, log_path
 from trebuchet.lifecycle.cancel import cancel
 from trebuchet.lifecycle.context import whoami
-from trebuchet.lifecycle.handoff import ensure_keeper
+from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound, make_intent
 from trebuchet.uploads import require_source
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trebuchet.job import JobConfig
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
@@ -57,6 +59,7 @@ def launch(
     key: str | None = None,
     wait_for_gpu: float | None = None,
     progress: Progress | None = None,
+    prices: Sequence[float] = (),
 ) -> Job:
     """Launch a job, or give back the one that this key launched; returns when its sandbox's id is known.
 
@@ -71,10 +74,11 @@ def launch(
         return known
     for upload in {upload for candidate in plan.candidates for upload in candidate.uploads}:
         require_source(upload)
+    context.engine.require_answer()
     intent = make_intent(
         context, job, plan, key=key or naming.new_key(), cluster=cluster, wait_for_gpu=wait_for_gpu
     )
-    if not context.ledger.add(intent, config_as_data(job), plan.candidates):
+    if not context.ledger.add(intent, config_as_data(job), plan.candidates, prices):
         return context.fresh(intent)
     try:
         if intent.current.gpu is None:
@@ -82,6 +86,10 @@ def launch(
         else:
             _create_there(context, intent, plan, progress or Silence())
         return context.fresh(intent)
+    except errors.UsageError:
+        # What is missing here was missed before the control plane was asked for a sandbox.
+        context.ledger.forget(intent.key)
+        raise
     except TrebuchetError as error:
         reconcile.give_up(context, intent, error)
         raise
@@ -109,8 +117,7 @@ def _create_here(context: Context, intent: Job, job: JobConfig, plan: Plan, prog
         ready = bound(context, intent, spec, user=job.user, keep=job.outputs, values=values)
         create.create(context, intent, ready, on_build_output=progress.build_output)
     end_if_unwanted(context, context.fresh(intent))
-    if intent.watched and context.settings.keeper:
-        ensure_keeper(context)
+    watch(context, [intent])
 
 
 def end_if_unwanted(context: Context, job: Job) -> None:

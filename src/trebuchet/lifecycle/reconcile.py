@@ -17,7 +17,7 @@ from trebuchet.errors import (
 )
 from trebuchet.ledger import Outcome
 from trebuchet.lifecycle import again, create, observe
-from trebuchet.lifecycle.handoff import ensure_keeper
+from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound
 from trebuchet.status import JobState, Reason
 
@@ -61,6 +61,7 @@ def reconcile(
     _forget_values(context)
     if not ours:
         return failures
+    watch(context, ours)
     listed = set(context.engine.find(tags or {}))
     still = [job.key for job in ours if job.sandbox_id in listed]
     if still:

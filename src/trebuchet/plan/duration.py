@@ -23,8 +23,8 @@ def timeout_s(job: JobConfig, findings: Findings) -> int:
         links = -(-job.timeout // LONGEST_S)
         findings.noted(
             "timeout",
-            f"becomes a chain of at least {links} sandboxes: before its 24h are over the job gets SIGTERM, and "
-            "is run again with TREBUCHET_RESUME=1 on the same volumes",
+            f"becomes a chain of at least {links} sandboxes: before its 24h are over the job gets SIGTERM, "
+            "and is run again with TREBUCHET_RESUME=1 on the same volumes",
             "a sandbox lives 24h at most; a keeper on this machine begins the next one, or, where none runs, "
             "the next command, late",
         )

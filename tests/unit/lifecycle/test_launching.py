@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.engine import wait_until
+from trebuchet.emulator.daemon import Endpoint
 from trebuchet.errors import ClusterUnreachableError, ControlPlaneError, TrebuchetError, UsageError
+from trebuchet.job import JobConfig, StorageMount
 from trebuchet.launcher import Launcher
 from trebuchet.settings import Settings
 from trebuchet.status import JobState, Reason
@@ -215,3 +217,30 @@ def test_a_control_plane_that_is_away_is_an_error_and_not_an_absence(bench: Benc
     bench.engine.set_faults({"call": "Sandbox*", "action": "refuse"})
     with pytest.raises(ClusterUnreachableError):
         bench.launcher.status("local", "no-such-cluster")
+
+
+def test_a_launch_that_cannot_begin_leaves_no_trace(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    _call_modal(monkeypatch, bench.engine.endpoint)
+    job = JobConfig(run="true", storage_mounts={"/data": StorageMount(source="s3://bucket")})
+    with pytest.raises(UsageError, match="AWS_ACCESS_KEY_ID"):
+        bench.another().up(job, bench.cluster, cloud="modal")
+    assert bench.launcher.jobs(cluster=bench.cluster) == []
+
+
+def _call_modal(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint) -> None:
+    """Let this be Modal."""
+    monkeypatch.setenv("MODAL_SERVER_URL", endpoint.url)
+    monkeypatch.setenv("MODAL_TOKEN_ID", endpoint.token_id)
+    monkeypatch.setenv("MODAL_TOKEN_SECRET", endpoint.token_secret)
+
+
+def test_an_unreachable_control_plane_leaves_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _call_modal(monkeypatch, Endpoint(url="http://127.0.0.1:9", token_id="ak-1", token_secret="as-1", pid=0))
+    launcher = Launcher(Settings(home=tmp_path))
+    with pytest.raises(ClusterUnreachableError):
+        launcher.up(JobConfig(run="true"), cloud="modal")
+    assert launcher.jobs() == []

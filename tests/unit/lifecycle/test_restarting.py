@@ -1,9 +1,10 @@
-"""A job that has another attempt: started again after a failure, or continued past a sandbox's longest life."""
+"""A job with another attempt: started again after a failure, or continued past a sandbox's longest life."""
 
 from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,21 @@ class Alone:
 
 @pytest.fixture
 def alone(bench: Bench) -> Iterator[Alone]:
+    with alone_at(bench, longest_s=86_400) as alone:
+        yield alone
+
+
+@pytest.fixture
+def short_lived(bench: Bench) -> Iterator[Alone]:
+    """The same where no sandbox lives longer than a few seconds."""
+    with alone_at(bench, longest_s=4) as alone:
+        yield alone
+
+
+@contextmanager
+def alone_at(bench: Bench, *, longest_s: int) -> Iterator[Alone]:
     clock = AheadClock()
-    settings = replace(bench.launcher.settings, keeper=False, longest_s=8, restart_pause_s=10.0)
+    settings = replace(bench.launcher.settings, keeper=False, longest_s=longest_s, restart_pause_s=10.0)
     launcher = Launcher(settings, clock=clock)
     yield Alone(bench, launcher, clock)
     launcher.close()
@@ -183,23 +197,50 @@ trap 'echo saved; exit 0' TERM
 """
 
 
-def test_a_job_that_outlives_a_sandbox_goes_on_in_the_next(alone: Alone) -> None:
-    status = alone.up(CHAINED, timeout=100)
-    done = alone.launcher.wait([status.key], timeout=60)[0]
+def test_a_job_that_outlives_a_sandbox_goes_on_in_the_next(short_lived: Alone) -> None:
+    status = short_lived.up(CHAINED, timeout=100)
+    done = short_lived.launcher.wait([status.key], timeout=60)[0]
     assert (done.state, done.attempt, done.exit_code) == (JobState.SUCCEEDED, 3, 0)
-    assert alone.output(status.key) == (
+    assert short_lived.output(status.key) == (
         "attempt 1 resume no\nsaved\nattempt 2 resume 1\nsaved\nattempt 3 resume 1\n"
     )
-    assert alone.bench.running() == []
-    assert alone.launcher.job(status.key).restarts == 0
+    assert short_lived.bench.running() == []
+    assert short_lived.launcher.job(status.key).restarts == 0
 
 
-def test_a_chain_ends_when_its_own_time_is_over(alone: Alone) -> None:
-    status = alone.up("trap '' TERM; sleep 60", timeout=11)
-    done = alone.launcher.wait([status.key], timeout=60)[0]
+def test_a_chain_ends_when_its_own_time_is_over(short_lived: Alone) -> None:
+    status = short_lived.up("trap '' TERM; sleep 60", timeout=6)
+    done = short_lived.launcher.wait([status.key], timeout=60)[0]
     assert (done.state, done.reason, done.attempt) == (JobState.FAILED, Reason.TIMEOUT, 2)
-    attempts = alone.launcher.contexts.ledger.attempts(status.key)
+    attempts = short_lived.launcher.contexts.ledger.attempts(status.key)
     given = [one.allotted_s for one in attempts]
-    assert given[0] == 8
+    assert given[0] == 4
     assert given[1] is not None
-    assert 1 <= given[1] <= 11 - 4
+    assert 1 <= given[1] <= 6 - 2
+
+
+def test_all_attempts_together_get_the_longest_duration(alone: Alone) -> None:
+    status = alone.up("sleep 1; exit 1", max_restarts=5, max_duration=30)
+    alone.until(status.key, JobState.PENDING, 1)
+    alone.clock.ahead += 15
+    alone.until(status.key, JobState.PENDING, 2)
+    given = [one.allotted_s for one in alone.launcher.contexts.ledger.attempts(status.key)]
+    assert given[0] == 30
+    assert given[1] is not None
+    assert given[1] < 30
+    alone.launcher.cancel(status.key)
+
+
+def test_a_job_whose_time_is_over_is_not_started_again(alone: Alone) -> None:
+    status = alone.up("sleep 2; exit 1", max_restarts=5, max_duration=2)
+    done = alone.launcher.wait([status.key], timeout=30)[0]
+    assert (done.done, done.attempt) == (True, 1)
+
+
+def test_what_a_job_may_cost_becomes_its_sandboxs_own_time_limit(bench: Bench) -> None:
+    launcher = Launcher(bench.launcher.settings, price=lambda spec: 3_600.0)
+    status = launcher.up(bench.job("sleep 60", max_cost=2.5), bench.cluster)[1]
+    done = launcher.wait([status.key], timeout=30)[0]
+    assert (done.state, done.reason) == (JobState.FAILED, Reason.TIMEOUT)
+    assert launcher.contexts.ledger.attempts(status.key)[0].allotted_s == 2
+    launcher.close()

@@ -48,6 +48,11 @@ class SdkEngine:
         memory = self._settings.home / "identities.json"
         return self._ask(lambda connection: identify(connection, memory))
 
+    def require_answer(self) -> None:
+        connection = self._connect(self._access.current())
+        with translated():
+            connection.require_answer()
+
     def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
         from trebuchet.engines.modal.request import create  # noqa: PLC0415 - imports the SDK
 
