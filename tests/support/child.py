@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from trebuchet import JobConfig, JobResources, Launcher
+
+VALUES = {"SECRET": "canary-value"}
+AGAIN: dict[str, Any] = {
+    "up-restarted": {
+        "run": "[ $TREBUCHET_ATTEMPT = 1 ] && exit 1; sleep 300",
+        "max_restarts": 1,
+        "envs": VALUES,
+    },
+    "up-chained": {
+        "run": "trap 'exit 0' TERM; sleep 300 & wait",
+        "timeout": 300,
+        "envs": VALUES,
+    },
+}
+"""Jobs whose first attempt soon ends, and whose second does not."""
 
 
 def main() -> None:
     action, key, *gpu = sys.argv[1:]
     launcher = Launcher()
-    if action == "up":
+    if action in AGAIN:
+        fields = AGAIN[action]
+        launcher.up(JobConfig(name="chaos", resources=JobResources(cloud="local"), **fields), key, key=key)
+    elif action == "reconcile":
+        launcher.reconcile()  # The end of one attempt,
+        launcher.reconcile()  # and the beginning of the next.
+    elif action == "up":
         resources = JobResources(cloud="local", accelerators=gpu[0] if gpu else None)
         envs = {"SECRET": "canary-value"} if gpu else {}
         launcher.up(JobConfig(name="chaos", run="sleep 300", resources=resources, envs=envs), key, key=key)
