@@ -253,8 +253,6 @@ def test_a_call_that_is_repeated_is_done_once(engine: Engine) -> None:
 
 
 def test_what_is_not_served_is_named(engine: Engine) -> None:
-    with pytest.raises(modal.exception.Error, match="tunnels"):
-        engine.create("true", encrypted_ports=[8000])
     with pytest.raises(modal.exception.Error, match="DictGetOrCreate"):
         modal.Dict.from_name("d", create_if_missing=True, client=engine.client).hydrate()
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from trebuchet.client.inside import Inside
     from trebuchet.client.log_reading import LogReading
     from trebuchet.client.outputs import Outputs
     from trebuchet.job import JobConfig
@@ -303,6 +304,12 @@ class Client:
             self._contexts.of_job(job), job.key, follow=follow, tell=tell or (lambda _message: None)
         )
         return asked.read(chain)
+
+    def inside(self, job: Job) -> Inside:
+        """A running job from within: commands, a shell, files, ports. Makes no call."""
+        from trebuchet.client.inside import Inside  # noqa: PLC0415 - as above
+
+        return Inside(self._contexts.of_job(job), job)
 
     def outputs(self, job: Job) -> Outputs:
         """What a job wrote to `/outputs`. Makes no call."""

@@ -190,8 +190,27 @@ class Engine(Protocol):
         """Remove a file or folder of a volume. Nothing happens where there is none."""
         ...
 
-    def exec(self, sandbox_id: str, argv: Sequence[str]) -> int:
-        """Run a command inside with this process's standard streams; its exit code."""
+    def exec(
+        self,
+        sandbox_id: str,
+        argv: Sequence[str],
+        *,
+        stdin: BinaryIO | None = None,
+        stdout: BinaryIO | None = None,
+    ) -> int:
+        """Run a command inside with this process's standard streams, or others; its exit code."""
+        ...
+
+    def shell(self, sandbox_id: str, argv: Sequence[str]) -> int:
+        """Run a command inside on a terminal of its own, shown on this process's; its exit code.
+
+        Raises:
+            UsageError: This process has no terminal.
+        """
+        ...
+
+    def ports(self, sandbox_id: str) -> dict[int, str]:
+        """Where each port that was asked for is reached from outside: an address to open."""
         ...
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trebuchet.client import Client
+    from trebuchet.client.inside import Inside
     from trebuchet.client.log_reading import LogReading
     from trebuchet.client.outputs import Outputs
     from trebuchet.ledger import Job
@@ -32,6 +33,15 @@ class LogAccess(ABC):
     @abstractmethod
     def job(self, ref: str) -> Job:
         """The ledger's row of a job."""
+
+    def inside(self, ref: str) -> Inside:
+        """A running job from within: commands, a shell, files to and fro, its ports.
+
+        Raises:
+            JobNotFoundError: No such job.
+        """
+        job = self.job(ref)
+        return self.client(job.cloud).inside(job)
 
     def outputs(self, ref: str) -> Outputs:
         """What a job wrote to `/outputs`: to be listed, read, pulled, removed.

@@ -50,6 +50,7 @@ def unpack_ask(
         mount_ids=tuple(definition.mount_ids),
         volumes=tuple(_volumes(definition.volume_mounts)),
         pty=_pty(definition),
+        ports=tuple(port.port for port in definition.open_ports.ports),
         idempotency_key=idempotency_key,
     )
 
@@ -100,7 +101,6 @@ def _refuse_unserved(definition: api_pb2.Sandbox) -> None:
     asked = {
         "cloud bucket mounts": definition.cloud_bucket_mounts,
         "network file systems": definition.nfs_mounts,
-        "tunnels to open ports": definition.open_ports.ports,
         "proxies": definition.proxy_id,
         "memory snapshots": definition.enable_snapshot,
         "readiness probes": definition.HasField("readiness_probe"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.sandbox import Sandbox
 
 LONGEST_WAIT_S = 60.0
+LOOPBACK = "127.0.0.1"
 
 
 @CONTROL.unary("SandboxCreate")
@@ -92,6 +93,26 @@ async def _wait_for(event: asyncio.Event, seconds: float) -> None:
 async def terminate(call: Call, request: api_pb2.SandboxTerminateRequest) -> api_pb2.SandboxTerminateResponse:
     before = call.world.sandboxes.terminate(request.sandbox_id)
     return api_pb2.SandboxTerminateResponse(existing_result=pack_result(before))
+
+
+@CONTROL.unary("SandboxGetTunnels", "SandboxGetTunnelsV2")
+async def get_tunnels(
+    call: Call, request: api_pb2.SandboxGetTunnelsRequest
+) -> api_pb2.SandboxGetTunnelsResponse:
+    # A sandbox shares this machine's network: its port is the tunnel, and nothing encrypts it.
+    sandbox = call.world.sandboxes.get(request.sandbox_id)
+    await _wait_for(sandbox.settled, request.timeout)
+    tunnels = [
+        api_pb2.TunnelData(
+            host=LOOPBACK,
+            port=port,
+            unencrypted_host=LOOPBACK,
+            unencrypted_port=port,
+            container_port=port,
+        )
+        for port in sandbox.ask.ports
+    ]
+    return api_pb2.SandboxGetTunnelsResponse(tunnels=tunnels)
 
 
 @CONTROL.unary("SandboxTagsGet", "SandboxTagsGetV2")

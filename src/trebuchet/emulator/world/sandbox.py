@@ -76,6 +76,7 @@ class Ask:
     mount_ids: tuple[str, ...] = ()
     volumes: tuple[VolumePlace, ...] = ()
     pty: tuple[int, int] | None = None
+    ports: tuple[int, ...] = ()
     idempotency_key: str = ""
 
 
@@ -181,9 +182,9 @@ def result_of(state: ProcessState) -> Result:
         case "terminated":
             return Result(outcome=Outcome.TERMINATED, exit_code=137)
         case "out_of_memory":
-            return Result(
-                outcome=Outcome.OUT_OF_MEMORY, exit_code=137, message="The sandbox ran out of memory."
-            )
+            return Result(outcome=Outcome.OUT_OF_MEMORY, exit_code=137, message=state.message)
+        case "too_many_processes":
+            return Result(outcome=Outcome.FAILURE, exit_code=137, message=state.message)
         case "start_failed":
             return Result(outcome=Outcome.NOT_STARTED, exit_code=code or 1, message=state.message)
         case _:
@@ -195,8 +196,8 @@ def _read_ask(known: dict[str, object]) -> Ask:
     values = cast("dict[str, Any]", known)
     values["gpu"] = GpuAsk(**values["gpu"])
     values["volumes"] = tuple(VolumePlace(**place) for place in values["volumes"])
-    for name in ("argv", "secret_ids", "mount_ids"):
-        values[name] = tuple(values[name])
+    for name in ("argv", "secret_ids", "mount_ids", "ports"):
+        values[name] = tuple(values.get(name, ()))
     values["pty"] = tuple(values["pty"]) if values["pty"] else None
     return Ask(**values)
 

@@ -1,4 +1,4 @@
-"""A command inside a sandbox, with this process's standard streams."""
+"""A command inside a sandbox, with streams of the caller's."""
 
 from __future__ import annotations
 
@@ -18,14 +18,28 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 
 
-def attach(sandbox: modal.Sandbox, argv: Sequence[str]) -> int:
-    """Run the command to its end; its exit code."""
+def attach(
+    sandbox: modal.Sandbox,
+    argv: Sequence[str],
+    *,
+    stdin: BinaryIO | None = None,
+    stdout: BinaryIO | None = None,
+) -> int:
+    """Run the command to its end; its exit code.
+
+    Args:
+        sandbox: Where.
+        argv: The command.
+        stdin: What it reads; None for this process's own input.
+        stdout: Takes its output; None for this process's own.
+    """
     process = sandbox.exec(*argv, text=False)
     pumps = [
-        threading.Thread(target=_pump, args=(process.stdout, sys.stdout.buffer), daemon=True),
+        threading.Thread(target=_pump, args=(process.stdout, stdout or sys.stdout.buffer), daemon=True),
         threading.Thread(target=_pump, args=(process.stderr, sys.stderr.buffer), daemon=True),
     ]
-    feeder = threading.Thread(target=_feed, args=(process.stdin,), daemon=True)
+    source = _descriptor(stdin or sys.stdin)
+    feeder = threading.Thread(target=feed, args=(process.stdin, source), daemon=True)
     for thread in (*pumps, feeder):
         thread.start()
     code = process.wait()
@@ -40,19 +54,18 @@ def _pump(stream: Iterable[bytes], sink: BinaryIO) -> None:
         sink.flush()
 
 
-def _feed(sink: Any) -> None:
-    """Pass our input on until it ends, or until nobody takes it any more."""
+def feed(sink: Any, source: int | None) -> None:
+    """Pass input on until it ends, or until nobody takes it any more; None has ended already."""
     with contextlib.suppress(SdkError, OSError):
-        while chunk := _read_input():
+        while source is not None and (chunk := os.read(source, _CHUNK)):
             sink.write(chunk)
             sink.drain()
         sink.write_eof()
         sink.drain()
 
 
-def _read_input() -> bytes:
+def _descriptor(source: Any) -> int | None:
     try:
-        descriptor = sys.stdin.fileno()
+        return source.fileno()
     except (AttributeError, ValueError, OSError):
-        return b""  # started without an input, or with one that is no file
-    return os.read(descriptor, _CHUNK)
+        return None  # started without an input, or with one that is no file

@@ -164,12 +164,38 @@ class SdkEngine:
         )
         return reader.follow(tail) if follow else reader.read(tail)
 
-    def exec(self, sandbox_id: str, argv: Sequence[str]) -> int:
+    def exec(
+        self,
+        sandbox_id: str,
+        argv: Sequence[str],
+        *,
+        stdin: BinaryIO | None = None,
+        stdout: BinaryIO | None = None,
+    ) -> int:
         from trebuchet.engines.modal.attach import attach  # noqa: PLC0415 - imports the SDK
 
         sandbox = self.handle(sandbox_id)
         with translated():
-            return attach(sandbox, argv)
+            return attach(sandbox, argv, stdin=stdin, stdout=stdout)
+
+    def shell(self, sandbox_id: str, argv: Sequence[str]) -> int:
+        from trebuchet.engines.modal.terminal import attach_terminal  # noqa: PLC0415 - imports the SDK
+
+        sandbox = self.handle(sandbox_id)
+        with translated():
+            return attach_terminal(sandbox, argv)
+
+    def ports(self, sandbox_id: str) -> dict[int, str]:
+        def ask(sandbox: modal.Sandbox) -> dict[int, str]:
+            # What a tunnel does not encrypt has an address without TLS: the local engine's have none other.
+            return {
+                port: f"http://{tunnel.unencrypted_host}:{tunnel.unencrypted_port}"
+                if tunnel.unencrypted_host
+                else tunnel.url
+                for port, tunnel in sandbox.tunnels().items()
+            }
+
+        return self._ask_about(sandbox_id, ask)
 
     def list_files(self, volume: str, path: str) -> list[VolumeFile]:
         from trebuchet.engines.modal.volumes import list_files  # noqa: PLC0415 - imports the SDK

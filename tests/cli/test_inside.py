@@ -1,0 +1,146 @@
+"""Inside a running job, from the command line, on a real engine."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+@pytest.fixture
+def job(trebuchet: Callable[..., Any], job_file: Callable[..., str]) -> Iterator[str]:
+    """The key of a job that runs."""
+    key = trebuchet("up", job_file("echo begun; sleep 600"), "-d", "--json").json["key"]
+    deadline = time.monotonic() + 30
+    while trebuchet("logs", key).out != "begun\n":
+        assert time.monotonic() < deadline
+    yield key
+    trebuchet("cancel", key)
+
+
+class Terminal:
+    """A command on a terminal, as a person has it."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._ours, theirs = pty.openpty()
+        self.resize(24, 80)
+        self.shown = ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "trebuchet", *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        os.set_blocking(self._ours, False)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def read_until(self, text: str, seconds: float = 30) -> None:
+        """Wait until this stands on the screen, after what was waited for before."""
+        deadline = time.monotonic() + seconds
+        while text not in self.shown:
+            assert time.monotonic() < deadline, repr(self.shown)
+            try:
+                self.shown += os.read(self._ours, 65_536).decode(errors="replace")
+            except BlockingIOError:
+                time.sleep(0.02)
+            except OSError:
+                break
+        assert text in self.shown, repr(self.shown)
+        self.shown = self.shown.partition(text)[2]
+
+
+def test_exec_has_the_callers_streams_and_exit_code(trebuchet: Callable[..., Any], job: str) -> None:
+    answer = trebuchet("exec", job, "--", "sh", "-c", "pwd; echo err >&2; exit 7")
+    assert (answer.code, answer.out, answer.err) == (7, "/root/sky_workdir\n", "err\n")
+
+
+def test_a_shell_is_a_real_terminal(job: str) -> None:
+    terminal = Terminal("shell", job)
+    terminal.type("echo si''ze $(stty size)\n")
+    terminal.read_until("size 24 80")
+    terminal.resize(30, 100)
+    terminal.process.send_signal(signal.SIGWINCH)
+    terminal.type("until stty size | grep -q '30 100'; do sleep 0.1; done; echo resi''zed\n")
+    terminal.read_until("resized")
+    terminal.type("sleep 600; echo not-rea''ched\n")
+    terminal.read_until("\n")
+    time.sleep(0.5)
+    terminal.type("\x03")
+    terminal.type("echo bro''ken=$?\n")
+    terminal.read_until("broken=130")
+    terminal.type("exit 5\n")
+    assert terminal.process.wait(timeout=30) == 5
+
+
+def test_a_shell_without_a_terminal_says_what_to_do(trebuchet: Callable[..., Any], job: str) -> None:
+    answer = trebuchet("shell", job)
+    assert answer.code == 201
+    assert "trebuchet exec" in answer.err
+
+
+def test_files_are_copied_both_ways(trebuchet: Callable[..., Any], job: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/big").write_bytes(os.urandom(5_000_000))
+    (tmp_path / "folder/é x").write_text("odd name")
+    assert trebuchet("cp", "folder", f"{job}:there").code == 0
+    assert trebuchet("cp", f"{job}:there", "back").code == 0
+    assert (tmp_path / "back/big").read_bytes() == (tmp_path / "folder/big").read_bytes()
+    assert (tmp_path / "back/é x").read_text() == "odd name"
+    assert trebuchet("cp", f"{job}:/root/sky_workdir/there/é x", ".").code == 0
+    assert (tmp_path / "é x").read_text() == "odd name"
+    assert trebuchet("cp", f"{job}:nothing", "x").code >= 200
+    assert not (tmp_path / "x").exists()
+    assert trebuchet("cp", "nothing", f"{job}:x").code == 201
+
+
+def test_a_port_of_the_job_is_reached(trebuchet: Callable[..., Any], job_file: Callable[..., str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = f"mkdir w; echo hello > w/index.html; cd w; exec python3 -m http.server {port} --bind 127.0.0.1"
+    path = job_file(script, resources={"cloud": "local", "ports": [port]})
+    launched = trebuchet("up", path, "-d", "--json")
+    key = launched.json["key"]
+    address = trebuchet("ports", key, "--json").json[str(port)]
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert opener.open(address, timeout=5).read() == b"hello\n"
+            break
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    trebuchet("cancel", key)
+
+
+def test_nothing_is_inside_a_job_that_has_ended(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str]
+) -> None:
+    key = trebuchet("up", job_file("true"), "-d", "--json").json["key"]
+    trebuchet("wait", key)
+    for arguments in (("exec", key, "--", "true"), ("ports", key), ("cp", f"{key}:x", "y")):
+        answer = trebuchet(*arguments)
+        assert answer.code == 204
+        assert "does not run" in answer.err
