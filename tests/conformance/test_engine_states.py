@@ -51,6 +51,18 @@ def test_a_time_out(bench: Bench, gpu: str | None) -> None:
 
 
 @ON_EACH_BACKEND
+def test_a_job_over_its_memory_ends_alone(bench: Bench, gpu: str | None) -> None:
+    if bench.cloud == "modal":
+        pytest.skip("what a job asks for is no limit there")
+    other = bench.create("sleep", "100")
+    take = "import time; held = bytearray(400 << 20); time.sleep(60)"
+    seen = bench.wait(bench.create("python3", "-c", take, gpu=gpu, memory_mib=128))
+
+    assert (seen.state, seen.reason, seen.exit_code) == (JobState.FAILED, Reason.OUT_OF_MEMORY, 137)
+    assert bench.engine.poll(other).state is JobState.RUNNING
+
+
+@ON_EACH_BACKEND
 def test_a_termination(bench: Bench, gpu: str | None) -> None:
     sandbox_id = bench.create("sleep", "100", gpu=gpu)
     bench.engine.terminate(sandbox_id)

@@ -52,7 +52,9 @@ class LocalAccess:
 
 
 def _credentials(endpoint: daemon.Endpoint) -> Credentials:
-    return Credentials(endpoint.url, endpoint.token_id, endpoint.token_secret, ENVIRONMENT)
+    return Credentials(
+        endpoint.url, endpoint.token_id, endpoint.token_secret, ENVIRONMENT, memory_is_a_limit=True
+    )
 
 
 class LocalEngine(SdkEngine):

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from trebuchet.emulator.process.errors import NotRunningError
+from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.process.log import NOTICE
 
 
@@ -59,7 +60,7 @@ def test_a_full_log_says_so_and_does_not_stop_the_process(drive):
         assert b"limit" in ended.notices
         assert ended.notices.count(b"\n") == 1
 
-    drive(body, log_limit=1_000_000)
+    drive(body, limits=Limits(log_bytes=1_000_000))
 
 
 def test_standard_input_arrives_and_ends(drive):

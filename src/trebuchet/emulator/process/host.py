@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 from trebuchet.emulator.process.errors import CannotStartError, NotRunningError, ProcessError
 from trebuchet.emulator.process.forks import ForkServer
 from trebuchet.emulator.process.isolation import Isolation, find_isolation
+from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.process.lines import Changes, Switchboard
 from trebuchet.emulator.process.log import LogRecord, RecordHead, read_end, read_heads, read_records
 from trebuchet.emulator.process.orders import Machine, learn_machine, make_order, place_inside, prepare_folder
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from trebuchet.emulator.process.spec import ProcessSpec, ProcessState
 
 READ_LIMIT = 1 << 20
-LOG_LIMIT = 8 << 30
 _ALIVE = frozenset({"starting", "running"})
 _LOOK_AGAIN_S = 5.0
 """The longest that anything here trusts a wake to come."""
@@ -51,7 +51,7 @@ class ProcessHost:
         self,
         state: Path,
         *,
-        log_limit: int = LOG_LIMIT,
+        limits: Limits | None = None,
         isolation: Isolation | None = None,
         layers: Path | None = None,
     ) -> None:
@@ -59,14 +59,13 @@ class ProcessHost:
 
         Args:
             state: The engine's state directory. No sandbox can see it.
-            log_limit: Bytes of output that are kept of one process; a notice in the log says where it
-                stopped.
+            limits: What one sandbox may take; None for the usual.
             isolation: How to keep sandboxes apart; None for the best that works here.
             layers: Where the layers lie that all sandboxes share, of other engines too; None for
                 `state/process`.
         """
         self._state = state.absolute()
-        self._log_limit = log_limit
+        self._limits = limits or Limits()
         self._isolation = isolation
         self._layers = layers or self._state / "process"
         self._forks = ForkServer(self._state / "process" / "fork-server.log")
@@ -116,7 +115,7 @@ class ProcessHost:
             os.mkfifo(folder / framing.STDIN, 0o600)
             if machine.seeds is not None:
                 await asyncio.to_thread(prepare_folder, machine, spec, folder)
-            order = make_order(machine, spec, folder, self._log_limit)
+            order = make_order(machine, spec, folder, self._limits)
             await self._forks.send(order, (lock, theirs.fileno()))
         except BaseException:
             (folder / framing.LOCK).unlink()
@@ -168,7 +167,7 @@ class ProcessHost:
             "workdir": place_inside(machine, folder, workdir) if workdir else None,
             "timeout_s": timeout_s,
             "pty": pty,
-            "log_limit": self._log_limit,
+            "log_limit": self._limits.log_bytes,
         }
         if not self._send(inside, request):
             raise NotRunningError("The sandbox has ended.")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from trebuchet.emulator.process.isolation import Isolation
+    from trebuchet.emulator.process.limits import Limits
     from trebuchet.emulator.process.spec import ProcessSpec
 
 HOME = "/root"
@@ -103,14 +104,17 @@ async def learn_machine(state: Path, layers: Path, isolation: Isolation) -> Mach
     return Machine(state, isolation, tree, tuple(_host_binds(place, variables)), variables)
 
 
-def make_order(machine: Machine, spec: ProcessSpec, folder: Path, log_limit: int) -> dict[str, Any]:
+def make_order(machine: Machine, spec: ProcessSpec, folder: Path, limits: Limits) -> dict[str, Any]:
     """The order for a supervisor. It holds secrets, in the environment: it may travel, and never be kept."""
     order = {
         "folder": str(folder),
         "argv": list(spec.argv or _SLEEP),
         "timeout_s": spec.timeout_s,
         "pty": spec.pty,
-        "log_limit": log_limit,
+        "log_limit": limits.log_bytes,
+        "processes": limits.processes,
+        "open_files": limits.open_files,
+        "memory_mib": spec.memory_mib,
         "workdir": spec.workdir or HOME,
     }
     return order | (

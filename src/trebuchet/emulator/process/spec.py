@@ -72,8 +72,9 @@ class ProcessState:
             or a SIGKILL from outside).
         exit_code: Of the command; 128 + N where signal N ended it; None before its end and where it is
             unknown.
-        cause: What ended it: `exit`, `timeout`, `terminated`, `out_of_memory`, `start_failed`; None before.
-        message: For `start_failed`, what went wrong.
+        cause: What ended it: `exit`, `timeout`, `terminated`, `out_of_memory`, `too_many_processes`,
+            `start_failed`; None before.
+        message: For `start_failed` and the two before it, what went wrong.
         started_at: Seconds since the epoch.
         ended_at: Seconds since the epoch.
         init_pid: The host pid of the sandbox's first process, for exec into its namespaces; None if unknown.
@@ -81,7 +82,9 @@ class ProcessState:
 
     phase: Literal["starting", "running", "ended", "lost"]
     exit_code: int | None = None
-    cause: Literal["exit", "timeout", "terminated", "out_of_memory", "start_failed"] | None = None
+    cause: (
+        Literal["exit", "timeout", "terminated", "out_of_memory", "too_many_processes", "start_failed"] | None
+    ) = None
     message: str = ""
     started_at: float | None = None
     ended_at: float | None = None

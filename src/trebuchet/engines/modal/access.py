@@ -23,12 +23,15 @@ class Credentials:
         token_id: Names the token.
         token_secret: Proves it.
         environment: Within the workspace; empty for its default.
+        memory_is_a_limit: Whether what a job asks for is also the most that it gets. A workstation has no
+            more to lend; the service lets a job take more than it asked for.
     """
 
     server_url: str
     token_id: str
     token_secret: str = field(repr=False)
     environment: str = ""
+    memory_is_a_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

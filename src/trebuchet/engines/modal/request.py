@@ -33,12 +33,19 @@ def create(connection: Connection, spec: SandboxSpec, on_build_output: Callable[
         gpu=spec.gpu,
         region=list(spec.regions) or None,
         cpu=None if spec.cpu is None else float(spec.cpu),
-        memory=None if spec.memory_mib is None else int(spec.memory_mib),
+        memory=_memory(connection, spec),
         volumes=mounts(connection, spec),  # pyright: ignore[reportArgumentType] - a dict's keys are invariant
         encrypted_ports=list(spec.ports),
         client=connection.client,
     )
     return sandbox.object_id
+
+
+def _memory(connection: Connection, spec: SandboxSpec) -> int | tuple[int, int] | None:
+    if spec.memory_mib is None:
+        return None
+    asked = int(spec.memory_mib)
+    return (asked, asked) if connection.credentials.memory_is_a_limit else asked
 
 
 def _registry_login(spec: SandboxSpec) -> tuple[str, str] | None:

@@ -114,6 +114,10 @@ class Child:
             },
         )
 
+    def notice(self, text: str) -> None:
+        """Let the log say something that the process did not."""
+        self._recorder.append(framing.NOTICE, text.encode())
+
     def release_stdio_if_held(self) -> None:
         if self.stdio[0] >= 0:
             self.release_stdio()

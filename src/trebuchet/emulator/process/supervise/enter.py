@@ -12,6 +12,7 @@ import os
 import struct
 
 from trebuchet.emulator.process.supervise.box import code_of
+from trebuchet.emulator.process.supervise.restraint import restrain
 from trebuchet.emulator.process.supervise.spawn import CANNOT_EXECUTE, take_over
 
 TYPE_CHECKING = False
@@ -62,6 +63,7 @@ def parse_report(report: bytes) -> tuple[int, str]:
 
 def _outer(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | None, report: int) -> int:
     _keep_only((*stdio, report))
+    restrain(os.getpid(), order["open_files"])
     if init_pid is not None:
         _join(init_pid)
     go, go_end = os.pipe()

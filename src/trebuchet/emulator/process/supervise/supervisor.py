@@ -15,9 +15,11 @@ import socket
 import time
 
 from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.supervise.appetite import Appetite
 from trebuchet.emulator.process.supervise.box import Bubblewrap, PlainGroup, code_of
 from trebuchet.emulator.process.supervise.child import Child
 from trebuchet.emulator.process.supervise.enter import enter, parse_report
+from trebuchet.emulator.process.supervise.restraint import restrain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +49,9 @@ class Supervisor:
         self._waiting: list[dict[str, Any]] = []
         self._main = Child(".", order, self._selector)
         self._box = Bubblewrap(order) if order["bwrap"] else PlainGroup(order)
+        self._appetite = Appetite(order["memory_mib"], order["processes"])
         self._wait_status: int | None = None
+        self._excess = ""
         self._told = False
         self._add_line(line)
 
@@ -93,6 +97,7 @@ class Supervisor:
         except OSError as error:
             self._main.finish(None, "start_failed", str(error))
             return False
+        restrain(self._main.pid, self._order["open_files"])
         self._main.release_stdio()
         if self._box.status >= 0:
             self._selector.register(self._box.status, selectors.EVENT_READ, self._on_status)
@@ -110,6 +115,7 @@ class Supervisor:
             for request in waiting:
                 self._enter(request)
         self._enforce_deadlines()
+        self._enforce_limits()
         self._tell()
 
     def _dispatch(self, patience_s: float | None) -> bool:
@@ -126,7 +132,8 @@ class Supervisor:
             return _NOT_READY_S
         children = [self._main, *(child for child, _ in self._execs.values())]
         deadlines = [child.deadline for child in children if child.deadline is not None]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        next_deadline = min(deadlines) - time.monotonic() if deadlines else self._appetite.patience
+        return max(0.0, min(next_deadline, self._appetite.patience))
 
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
@@ -137,6 +144,13 @@ class Supervisor:
             if child.deadline is not None and now >= child.deadline:
                 child.deadline = None
                 self._kill_exec(child, report, "timeout")
+
+    def _enforce_limits(self) -> None:
+        excess = None if self._main.cause else self._appetite.excess()
+        if excess is not None:
+            cause, self._excess = excess
+            self._main.notice(f"{self._excess} It was ended.\n")
+            self._kill(cause)
 
     def _on_status(self, descriptor: int, mask: int) -> bool:
         del mask
@@ -188,7 +202,7 @@ class Supervisor:
         if exit_code is not None and not (main.cause and exit_code == KILLED):
             main.finish(exit_code, "exit")
         elif main.cause:
-            main.finish(TIMED_OUT if main.cause == "timeout" else KILLED, main.cause)
+            main.finish(TIMED_OUT if main.cause == "timeout" else KILLED, main.cause, self._excess)
         elif self._wait_status is not None and os.WIFSIGNALED(self._wait_status):
             main.finish(code_of(self._wait_status), "exit")
         else:
@@ -213,6 +227,7 @@ class Supervisor:
             "env": {**self._order["env"], **request["env"]},
             "workdir": request["workdir"] or self._order["workdir"],
             "capabilities": self._order["capabilities"],
+            "open_files": self._order["open_files"],
         }
         init_pid = self._box.init_pid if self._box.namespaced else None
         child.pid, report = enter(order, child.stdio, init_pid)
