@@ -24,7 +24,7 @@ call that is not listed is answered with `UNIMPLEMENTED` and a sentence that nam
 
 Images are recorded, not built: a sandbox runs on the host's own system folders, with the files that were
 added to the image and the variables and work dir that it sets. Cloud buckets, network file systems,
-tunnels, proxies, memory snapshots and readiness probes are refused by name.
+proxies, memory snapshots and readiness probes are refused by name.
 """
 
 
