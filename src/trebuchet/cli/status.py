@@ -11,6 +11,7 @@ from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import tell, tell_note
 from trebuchet.cli.render import duration, form_options, metadata_of, print_statuses
 from trebuchet.cli.verb import Verb, pass_session, session_options
+from trebuchet.errors import ClusterNotFoundError
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def status(
     With a name, or a filter, old jobs are shown too.
     """
     launcher, now = session.launcher, datetime.now(UTC)
-    cluster, job = _cluster_or_job(launcher, what, cluster)
+    cluster, job = _cluster_or_job(launcher, what, cluster, cloud)
     by_cloud = launcher.status(cloud, cluster, job, cached=cached)
     statuses = [each for group in by_cloud.values() for each in group]
     statuses.sort(key=lambda each: each.submit_time or now, reverse=True)
@@ -77,14 +78,23 @@ def status(
 
 
 def _cluster_or_job(
-    launcher: Launcher, what: str | None, cluster: str | None
+    launcher: Launcher, what: str | None, cluster: str | None, cloud: str | None
 ) -> tuple[str | None, str | None]:
     """A word may name a cluster or a job. A cluster's name wins: a job's key is seldom chosen."""
-    if what is None:
-        return cluster, None
-    if cluster is None and launcher.jobs(cluster=what):
+    if what is None or cluster is not None:
+        return cluster, what
+    if launcher.jobs(cluster=what) or (cloud is not None and _was_launched_elsewhere(launcher, what, cloud)):
         return what, None
-    return cluster, what
+    return None, what
+
+
+def _was_launched_elsewhere(launcher: Launcher, cluster: str, cloud: str) -> bool:
+    """Whether the cloud that was named has jobs of a cluster that this ledger has never heard of."""
+    try:
+        launcher.status(cloud, cluster)
+    except ClusterNotFoundError:
+        return False
+    return True
 
 
 def _is_recent(status: JobStatus, now: datetime) -> bool:

@@ -1,0 +1,94 @@
+"""Two control planes in one ledger: the engine of this home, and another one, reached as Modal is."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("home")
+
+PRETEND = "8xH100"
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What makes `--cloud modal` mean a second engine, with pretend GPUs."""
+    from trebuchet.engines.local import LocalDaemon
+    from trebuchet.settings import Settings
+
+    daemon = LocalDaemon(Settings(home=tmp_path_factory.mktemp("far")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TREBUCHET_LOCAL_GPUS", PRETEND)
+        yield daemon.variables()
+    daemon.stop()
+
+
+@pytest.fixture
+def cluster() -> str:
+    return f"c-{uuid.uuid4().hex[:8]}"
+
+
+def test_a_job_ends_on_modal_with_its_own_output_and_code(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], far: dict[str, str]
+) -> None:
+    answer = trebuchet("up", job_file("echo out; echo err >&2; exit 5"), "--cloud", "modal", **far)
+    assert (answer.code, answer.out) == (5, "out\n")
+    assert "err\n" in answer.err
+
+
+def test_a_gpu_job_gets_its_secret_and_its_gpus_on_modal(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], far: dict[str, str]
+) -> None:
+    path = job_file("echo $SKYPILOT_NUM_GPUS_PER_NODE $WORD", secrets={"WORD": None})
+    answer = trebuchet("up", path, "--cloud", "modal", "--gpus", "H100:2", "--secret", "WORD=said", **far)
+    assert (answer.code, answer.out) == (0, "2 said\n"), answer.err
+
+
+def test_one_ledger_holds_the_jobs_of_both_clouds(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], far: dict[str, str], cluster: str
+) -> None:
+    path = job_file("sleep 600")
+    for cloud in ("local", "modal"):
+        assert trebuchet("up", path, "-d", "-c", cluster, "--cloud", cloud, **far).code == 0
+    statuses = trebuchet("status", cluster, "--json", **far).json
+    assert {json.loads(status["metadata"])["cloud"] for status in statuses} == {"local", "modal"}
+    assert {status["state"] for status in statuses} <= {"PENDING", "RUNNING"}
+    assert trebuchet("down", cluster, "--cloud", "modal", **far).code == 0
+    states = {
+        json.loads(status["metadata"])["cloud"]: status["done"]
+        for status in trebuchet("status", cluster, "--json", **far).json
+    }
+    assert states == {"local": False, "modal": True}
+    assert trebuchet("down", cluster, **far).code == 0
+
+
+def test_another_machine_finds_a_cluster_of_a_cloud_by_its_name(
+    trebuchet: Callable[..., Any],
+    job_file: Callable[..., str],
+    far: dict[str, str],
+    cluster: str,
+    tmp_path: Path,
+) -> None:
+    launched = trebuchet(
+        "up", job_file("sleep 600"), "-d", "-q", "-c", cluster, "--cloud", "modal", **far
+    ).out.strip()
+    elsewhere = {**far, "TREBUCHET_HOME": str(tmp_path / "elsewhere")}
+    assert trebuchet("status", cluster, "--cloud", "modal", "-q", **elsewhere).out.strip() == launched
+    assert trebuchet("down", cluster, "--cloud", "modal", **elsewhere).code == 0
+    [status] = trebuchet("status", cluster, "--json", **far).json
+    assert status["state"] == "CANCELLED"
+
+
+def test_a_name_that_a_cloud_does_not_know_is_not_found(
+    trebuchet: Callable[..., Any], far: dict[str, str], cluster: str
+) -> None:
+    answer = trebuchet("status", cluster, "--cloud", "modal", **far)
+    assert answer.code == 204
+    assert "Traceback" not in answer.err
