@@ -71,8 +71,7 @@ def test_a_read_only_volume_is_read_only(bench: Bench) -> None:
 
     text = bench.output(script, volumes=(VolumeMount(name=name, path="/data", read_only=True),))
 
-    assert text.startswith("1\n")
-    assert text.endswith("refused\n")
+    assert "1\nrefused\n" in text.replace("bash: line 1: /data/file: Read-only file system\n", "")
 
 
 def test_one_volume_at_two_places_is_refused(bench: Bench) -> None:
