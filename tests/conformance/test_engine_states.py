@@ -122,7 +122,7 @@ def test_what_waits_for_a_gpu_is_pending_and_can_be_ended(bench: Bench) -> None:
     (queued,) = bench.engine.find({"mark": f"{bench.mark}q"})
 
     seen = bench.engine.poll(queued)
-    assert (seen.state, seen.waiting_for) == (JobState.PENDING, "a GPU")
+    assert (seen.state, seen.waiting_for) == (JobState.PENDING, "1 of 1 GPU, 1st in the queue")
     assert list(bench.engine.logs(queued)) == []
 
     bench.engine.terminate(queued)

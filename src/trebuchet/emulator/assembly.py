@@ -24,6 +24,7 @@ from trebuchet.emulator.rpc.call import Repeats, Site
 from trebuchet.emulator.rpc.serving import GrpcServer
 from trebuchet.emulator.rpc.tokens import Tokens
 from trebuchet.emulator.web import Web
+from trebuchet.emulator.world.admission import Room
 from trebuchet.emulator.world.world import World
 
 if TYPE_CHECKING:
@@ -114,8 +115,10 @@ def _make_world(state: Path, host: ProcessHost, gpus: str | None) -> World:
     if gpus is not None:
         declared = machine.declared_gpus(gpus)
         names = [name for name, count in declared.items() for _ in range(count)]
-        return World(state, host, gpus=names, real_gpus=False)
-    return World(state, host, gpus=machine.real_gpus(), real_gpus=True)
+        room = Room(**machine.declared_room())
+        return World(state, host, gpus=names, real_gpus=False, room=room)
+    room = Room(**machine.real_room() | machine.declared_room())
+    return World(state, host, gpus=machine.real_gpus(), real_gpus=True, room=room)
 
 
 def _bind(state: Path, port: int | None) -> socket.socket:

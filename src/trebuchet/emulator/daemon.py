@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -26,7 +27,7 @@ from trebuchet.emulator.errors import EmulatorError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Endpoint", "ensure", "log_path", "running", "stop"]
+__all__ = ["Endpoint", "ensure", "log_path", "running", "stop", "waiting"]
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -109,6 +110,22 @@ def _pid_lives(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def waiting(endpoint: Endpoint) -> dict[str, str]:
+    """What each sandbox that was not started yet waits for, by its id; nothing if it cannot be asked."""
+    import http.client  # noqa: PLC0415 - heavy, and for this alone
+
+    connection = http.client.HTTPConnection(endpoint.url.removeprefix("http://"), timeout=ANSWER_TIMEOUT_S)
+    try:
+        token = {"Authorization": f"Bearer {endpoint.token_secret}"}
+        connection.request("GET", "/_trebuchet/waiting", headers=token)
+        answer = connection.getresponse()
+        return json.loads(answer.read()) if answer.status == http.client.OK else {}
+    except (OSError, http.client.HTTPException):
+        return {}
+    finally:
+        connection.close()
 
 
 def _answers(endpoint: Endpoint) -> bool:

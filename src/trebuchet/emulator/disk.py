@@ -18,7 +18,9 @@ PRIVATE_FOLDER = 0o700
 
 def make_private_folder(folder: Path) -> Path:
     """Make a folder, with its parents, that its owner alone can enter."""
-    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    missing = [each for each in folder.parents if not each.is_dir()]
+    for each in (*reversed(missing), folder):  # `mkdir` with `parents` would make those for everybody
+        each.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     folder.chmod(PRIVATE_FOLDER)
     return folder
 

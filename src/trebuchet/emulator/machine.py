@@ -17,6 +17,11 @@ KNOWN_NAMES = re.compile(
 )
 
 
+NUMBER = re.compile(r"\d+(\.\d+)?")
+THREADS_A_CORE = 2
+"""Modal counts physical cores, the operating system threads."""
+
+
 def gpus() -> dict[str, int]:
     """GPU names, in Modal's spelling, and how many of each there are.
 
@@ -65,6 +70,28 @@ def real_gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [_short_name(line) for line in listed.stdout.splitlines() if line.strip()]
+
+
+def real_room() -> dict[str, float]:
+    """Physical processor cores, and memory in MiB."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
+    return {"cpus": (os.cpu_count() or 1) / THREADS_A_CORE, "memory_mib": memory}
+
+
+def declared_room() -> dict[str, float]:
+    """What of these `TREBUCHET_LOCAL_CPUS` and `TREBUCHET_LOCAL_MEMORY_MIB` say instead.
+
+    Raises:
+        EmulatorError: One of them is no number above 0.
+    """
+    names = {"cpus": "TREBUCHET_LOCAL_CPUS", "memory_mib": "TREBUCHET_LOCAL_MEMORY_MIB"}
+    return {key: _number(name, os.environ[name]) for key, name in names.items() if os.environ.get(name)}
+
+
+def _number(name: str, text: str) -> float:
+    if not NUMBER.fullmatch(text) or float(text) <= 0:
+        raise EmulatorError(f"{name} cannot be read: {text!r}.", "Write a number above 0.")
+    return float(text)
 
 
 def _short_name(marketing_name: str) -> str:

@@ -48,6 +48,7 @@ class Web:
                 web.put("/block/{sealed}", self.put_block),
                 web.get("/file/{sealed}", self.get_file),
                 web.get("/_trebuchet/health", self.health),
+                web.get("/_trebuchet/waiting", self.get_waiting),
                 web.get("/_trebuchet/calls", self.get_calls),
                 web.delete("/_trebuchet/calls", self.clear_calls),
                 web.put("/_trebuchet/faults", self.put_faults),
@@ -121,6 +122,10 @@ class Web:
     async def health(self, _: web.Request) -> web.Response:
         """Say that the daemon lives, and how many sandboxes do."""
         return web.json_response({"alive": self._site.world.sandboxes.alive})
+
+    async def get_waiting(self, _: web.Request) -> web.Response:
+        """What each sandbox that was not started yet waits for, by its id."""
+        return web.json_response(self._site.world.sandboxes.waiting())
 
     async def get_calls(self, _: web.Request) -> web.Response:
         """How often each call was made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator import daemon, machine
@@ -11,11 +12,13 @@ from trebuchet.engines.base import Identity
 from trebuchet.engines.modal.access import Credentials, Pace
 from trebuchet.engines.modal.engine import SdkEngine
 from trebuchet.errors import LocalEngineError
+from trebuchet.status import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
+    from trebuchet.engines.base import Observation
     from trebuchet.settings import Settings
 
 ENVIRONMENT = "local"
@@ -62,6 +65,13 @@ class LocalEngine(SdkEngine):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, LocalAccess(settings))
+        self._state = settings.home / "local"
+
+    def poll(self, sandbox_id: str) -> Observation:
+        seen = super().poll(sandbox_id)
+        endpoint = None if seen.state.is_final else daemon.running(self._state)
+        reason = daemon.waiting(endpoint).get(sandbox_id) if endpoint else None
+        return seen if reason is None else replace(seen, state=JobState.PENDING, waiting_for=reason)
 
     def machine(self) -> Mapping[str, int]:
         """The machine's GPUs: how many of each name.

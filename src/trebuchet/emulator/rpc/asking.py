@@ -45,6 +45,8 @@ def unpack_ask(
         gpu=_gpu(resources.gpu_config),
         cpus=resources.milli_cpu_max / 1000 or None,
         memory_mib=resources.memory_mb_max or None,
+        wants_cpus=resources.milli_cpu / 1000,
+        wants_memory_mib=resources.memory_mb,
         secret_ids=tuple(_secret_ids(request)),
         has_inline_env=isinstance(request, api_pb2.SandboxCreateV2Request) and bool(inline_env(request)),
         mount_ids=tuple(definition.mount_ids),

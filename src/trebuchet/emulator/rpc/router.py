@@ -27,7 +27,9 @@ LARGEST_MESSAGE = 1 << 16
 async def read_stdio(
     call: Call, request: sr.SandboxStdioReadV2Request
 ) -> AsyncIterator[sr.SandboxStdioReadV2Response]:
-    sandbox = _sandbox(call, request.task_id)
+    sandbox = await _started(call, request.task_id)
+    if not sandbox.standing.admitted:
+        return
     wanted_stdout = request.file_descriptor == sr.SANDBOX_STDIO_FILE_DESCRIPTOR_STDOUT
     async for offset, data in _bytes(
         call, sandbox.process, STDOUT if wanted_stdout else STDERR, request.offset
@@ -37,7 +39,7 @@ async def read_stdio(
 
 @ROUTER.unary("SandboxStdinWriteV2")
 async def write_stdin(call: Call, request: sr.SandboxStdinWriteV2Request) -> sr.SandboxStdinWriteV2Response:
-    sandbox = _sandbox(call, request.task_id)
+    sandbox = await _started(call, request.task_id)
     await call.world.inputs.write_at(sandbox.process, request.offset, request.data, eof=request.eof)
     return sr.SandboxStdinWriteV2Response()
 
@@ -54,7 +56,7 @@ async def start_exec(call: Call, request: sr.TaskExecStartRequest) -> sr.TaskExe
             else dict(source.env.contents)
         )
     await call.world.execs.start(
-        _sandbox(call, request.task_id),
+        await _started(call, request.task_id),
         request.exec_id,
         list(request.command_args),
         env=env,
@@ -125,6 +127,13 @@ def _sandbox(call: Call, task_id: str) -> Sandbox:
     if opens != task_id:
         raise NotFoundError(f"There is no task {task_id!r} here.")
     return call.world.sandboxes.by_task(task_id)
+
+
+async def _started(call: Call, task_id: str) -> Sandbox:
+    """The sandbox, once it has left the queue."""
+    sandbox = _sandbox(call, task_id)
+    await sandbox.settled.wait()
+    return sandbox
 
 
 def _exec(

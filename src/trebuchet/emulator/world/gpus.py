@@ -62,6 +62,10 @@ class GpuPool:
         self._lent.update(taken)
         return taken
 
+    def missing(self, ask: GpuAsk) -> int:
+        """How many more would have to be free."""
+        return max(0, ask.count - len(self._free(ask.type))) if ask.count else 0
+
     def retake(self, indices: Iterable[int]) -> None:
         """Note what an earlier daemon lent."""
         self._lent.update(indices)

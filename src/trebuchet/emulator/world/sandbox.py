@@ -57,7 +57,8 @@ class Ask:
     """What was asked for; never changes.
 
     `secret_ids` name the stored secrets whose variables it gets. With `has_inline_env` it got others that are
-    written nowhere, so no later daemon could start it.
+    written nowhere, so no later daemon could start it. What it `wants` it waits for; `cpus` and `memory_mib`
+    are the most that it may take.
     """
 
     id: str
@@ -71,6 +72,8 @@ class Ask:
     gpu: GpuAsk = field(default_factory=GpuAsk)
     cpus: float | None = None
     memory_mib: int | None = None
+    wants_cpus: float = 0.0
+    wants_memory_mib: int = 0
     secret_ids: tuple[str, ...] = ()
     has_inline_env: bool = False
     mount_ids: tuple[str, ...] = ()
@@ -176,20 +179,21 @@ def result_of(state: ProcessState) -> Result:
         return Result(
             outcome=Outcome.LOST, exit_code=1, message="The sandbox's processes were ended from outside."
         )
-    match state.cause:
-        case "timeout":
-            return Result(outcome=Outcome.TIMEOUT, exit_code=124)
-        case "terminated":
-            return Result(outcome=Outcome.TERMINATED, exit_code=137)
-        case "out_of_memory":
-            return Result(outcome=Outcome.OUT_OF_MEMORY, exit_code=137, message=state.message)
-        case "too_many_processes":
-            return Result(outcome=Outcome.FAILURE, exit_code=137, message=state.message)
-        case "start_failed":
-            return Result(outcome=Outcome.NOT_STARTED, exit_code=code or 1, message=state.message)
-        case _:
-            outcome = Outcome.SUCCESS if code == 0 else Outcome.FAILURE
-            return Result(outcome=outcome, exit_code=code if code is not None else 1)
+    if state.cause == "start_failed":
+        return Result(outcome=Outcome.NOT_STARTED, exit_code=code or 1, message=state.message)
+    if state.cause in _ENDED_BY_THE_ENGINE:
+        outcome, known_code = _ENDED_BY_THE_ENGINE[state.cause]
+        return Result(outcome=outcome, exit_code=known_code, message=state.message)
+    outcome = Outcome.SUCCESS if code == 0 else Outcome.FAILURE
+    return Result(outcome=outcome, exit_code=code if code is not None else 1)
+
+
+_ENDED_BY_THE_ENGINE = {
+    "timeout": (Outcome.TIMEOUT, 124),
+    "terminated": (Outcome.TERMINATED, 137),
+    "out_of_memory": (Outcome.OUT_OF_MEMORY, 137),
+    "too_many_processes": (Outcome.FAILURE, 137),
+}
 
 
 def _read_ask(known: dict[str, object]) -> Ask:

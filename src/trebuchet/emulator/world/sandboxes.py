@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from trebuchet.emulator.disk import make_private_folder, write_whole
 from trebuchet.emulator.process.errors import NotRunningError, ProcessError
+from trebuchet.emulator.world.admission import Admission
 from trebuchet.emulator.world.clock import Clock
 from trebuchet.emulator.world.errors import (
     AlreadyExistsError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.process.spec import ProcessSpec
+    from trebuchet.emulator.world.admission import Room
     from trebuchet.emulator.world.gpus import GpuPool
     from trebuchet.emulator.world.secrets import Secrets
 
@@ -65,20 +67,28 @@ class Sandboxes:
     """All sandboxes of this engine."""
 
     def __init__(
-        self, state: Path, *, host: ProcessHost, gpus: GpuPool, secrets: Secrets, furnisher: Furnisher
+        self,
+        state: Path,
+        *,
+        host: ProcessHost,
+        gpus: GpuPool,
+        room: Room,
+        secrets: Secrets,
+        furnisher: Furnisher,
     ) -> None:
         self._folder = make_private_folder(state / "sandboxes")
         self._markers = make_private_folder(state / "alive")
         self._names = make_private_folder(state / "names")
         self._host = host
         self._gpus = gpus
+        self._admission = Admission(gpus, room)
         self._secrets = secrets
         self._furnisher = furnisher
         self.clock = Clock()
         self._alive: dict[str, Sandbox] = {}
         self._by_name: dict[tuple[str, str], Sandbox] = {}
         self._by_key: dict[str, Sandbox] = {}
-        self._waiting: list[Sandbox] = []
+        self._inline_env: dict[str, Mapping[str, str]] = {}
         self._finished: OrderedDict[str, Sandbox] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -96,10 +106,14 @@ class Sandboxes:
         """Those that have not ended, by age."""
         return iter(list(self._alive.values()))
 
+    def waiting(self) -> dict[str, str]:
+        """What those that have not been started wait for, in words, by id."""
+        return self._admission.reasons()
+
     # ── making ──
 
     async def create(self, ask: Ask, tags: dict[str, str], inline_env: Mapping[str, str]) -> Sandbox:
-        """Make a sandbox. It is started at once, or as soon as the GPUs it asks for are free.
+        """Make a sandbox. It is started at once, or as soon as what it asks for is free.
 
         Raises:
             AlreadyExistsError: One that is alive has the name.
@@ -107,18 +121,19 @@ class Sandboxes:
             NotFoundError: Something it refers to does not exist.
         """
         self._check(ask)
-        taken = self._take_in_turn(ask)
+        taken = self._admission.ask(ask)
         try:
             sandbox = Sandbox.make(self._folder / ask.id, ask, self._first_standing(tags, taken))
             (self._markers / ask.id).touch(mode=0o600)
             self._note_name(ask)
             self._secrets.hold(ask.secret_ids, ask.id)
         except OSError:
-            self._gpus.give_back(taken or ())
+            self._admission.leave(ask, taken or ())
             raise
         self._enter(sandbox)
         if taken is None:
-            self._waiting.append(sandbox)
+            self._inline_env[sandbox.id] = inline_env
+            self._admission.wait(sandbox)
         else:
             await self._start(sandbox, inline_env)
         return sandbox
@@ -144,11 +159,6 @@ class Sandboxes:
     def _note_name(self, ask: Ask) -> None:
         if ask.name:
             write_whole(make_private_folder(self._names / ask.app_id) / f"={ask.name}", ask.id.encode())
-
-    def _take_in_turn(self, ask: Ask) -> tuple[int, ...] | None:
-        """The GPUs of a newcomer, who does not overtake those that wait for the same type."""
-        overtakes = ask.gpu.count and any(waiting.ask.gpu.type == ask.gpu.type for waiting in self._waiting)
-        return None if overtakes else self._gpus.take(ask.gpu)
 
     def _first_standing(self, tags: dict[str, str], taken: tuple[int, ...] | None) -> Standing:
         if taken is None:
@@ -210,26 +220,18 @@ class Sandboxes:
     def _leave(self, sandbox: Sandbox) -> None:
         self._alive.pop(sandbox.id, None)
         self._by_name.pop((sandbox.ask.app_id, sandbox.ask.name), None)
-        if sandbox in self._waiting:
-            self._waiting.remove(sandbox)
-        self._gpus.give_back(sandbox.standing.gpus)
+        self._inline_env.pop(sandbox.id, None)
+        self._admission.leave(sandbox.ask, sandbox.standing.gpus)
         self._secrets.release(sandbox.ask.secret_ids, sandbox.id)
         (self._markers / sandbox.id).unlink(missing_ok=True)
         self._remember(sandbox)
         self.admit_waiting()
 
     def admit_waiting(self) -> None:
-        """Start those whose GPUs are free now, the longest waiting first."""
-        blocked: set[str] = set()
-        for sandbox in list(self._waiting):
-            wanted = sandbox.ask.gpu.type
-            taken = None if wanted in blocked else self._gpus.take(sandbox.ask.gpu)
-            if taken is None:
-                blocked.add(wanted)
-                continue
-            self._waiting.remove(sandbox)
+        """Start those that can be given what they wait for."""
+        for sandbox, taken in self._admission.admit():
             sandbox.now(admitted=True, gpus=taken, started_at=self.clock.now())
-            self._in_background(self._start(sandbox, {}))
+            self._in_background(self._start(sandbox, self._inline_env.pop(sandbox.id, {})))
 
     # ── finding ──
 
@@ -310,7 +312,8 @@ class Sandboxes:
             self._enter(sandbox)
             self._by_key[sandbox.ask.idempotency_key] = sandbox
             self._secrets.hold_again(sandbox.ask.secret_ids, sandbox.id)
-            self._gpus.retake(sandbox.standing.gpus)
+            if sandbox.standing.admitted:
+                self._admission.retake(sandbox)
             await self._go_on(sandbox)
         self.admit_waiting()
 
@@ -324,24 +327,24 @@ class Sandboxes:
     async def _go_on(self, sandbox: Sandbox) -> None:
         if sandbox.standing.result is not None:
             self._leave(sandbox)
-        elif not sandbox.standing.admitted:
-            await self._queue_again(sandbox)
+        elif not sandbox.standing.admitted and not sandbox.ask.has_inline_env:
+            self._queue_again(sandbox)
         elif self._has_process(sandbox):
             self._in_background(self._watch(sandbox))
         elif sandbox.ask.has_inline_env:
-            # Its maker never got an answer. One who asks again gets a new one.
+            # What it was to be given is lost. One who asks again gets a new one.
             self._by_key.pop(sandbox.ask.idempotency_key, None)
             self._finish(sandbox, Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=INTERRUPTED))
         else:
             await self._start(sandbox, {})
 
-    async def _queue_again(self, sandbox: Sandbox) -> None:
+    def _queue_again(self, sandbox: Sandbox) -> None:
         try:
             self._gpus.check(sandbox.ask.gpu)
         except InvalidError as error:
             self._finish(sandbox, Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=str(error)))
         else:
-            self._waiting.append(sandbox)
+            self._admission.wait(sandbox)
 
     def _has_process(self, sandbox: Sandbox) -> bool:
         try:
@@ -361,4 +364,4 @@ class Sandboxes:
             log.error("a sandbox is no longer watched", exc_info=task.exception())
 
 
-INTERRUPTED = "The engine was ended while this sandbox was being made."
+INTERRUPTED = "The engine was ended before this sandbox was started."

@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trebuchet.emulator.process.host import ProcessHost
+    from trebuchet.emulator.world.admission import Room
 
 
 class World:
     """What there is."""
 
-    def __init__(self, state: Path, host: ProcessHost, *, gpus: Sequence[str], real_gpus: bool) -> None:
+    def __init__(
+        self, state: Path, host: ProcessHost, *, gpus: Sequence[str], real_gpus: bool, room: Room
+    ) -> None:
         """Read what an earlier daemon left.
 
         Args:
@@ -39,6 +42,7 @@ class World:
             host: Runs the processes.
             gpus: The type of each GPU, by index.
             real_gpus: Whether these are devices, or pretended.
+            room: Processor cores and memory that sandboxes may take together.
         """
         make_private_folder(state)
         self.host = host
@@ -56,6 +60,7 @@ class World:
             state,
             host=host,
             gpus=self.gpus,
+            room=room,
             secrets=self.secrets,
             furnisher=Furniture(
                 apps=self.apps,

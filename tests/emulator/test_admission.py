@@ -1,0 +1,105 @@
+"""Cores and memory are waited for like GPUs: in turn, small ones in the gaps, large ones not for ever."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import modal
+import pytest
+
+from support.engine import Engine, local_engine, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOM = {"TREBUCHET_LOCAL_GPUS": "", "TREBUCHET_LOCAL_CPUS": "4", "TREBUCHET_LOCAL_MEMORY_MIB": "4096"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine with four cores and four gigabytes to lend."""
+    with local_engine(tmp_path_factory.mktemp("small"), env=ROOM) as made:
+        yield made
+
+
+@pytest.fixture
+def engine(small: Engine) -> Iterator[Engine]:
+    yield small
+    for sandbox_id in small.listed():
+        small.get(sandbox_id).terminate()
+    wait_until(lambda: not small.listed())
+
+
+def waiting(engine: Engine) -> dict[str, str]:
+    return json.loads(engine.ask("GET", "waiting"))
+
+
+def test_one_that_does_not_fit_waits_and_says_for_what(engine: Engine) -> None:
+    first = engine.create("sleep", "100", cpu=3, memory=1024)
+    cores = engine.create("echo", "cores", cpu=2, env={"A": "b"})
+    memory = engine.create("echo", "memory", memory=4000)
+    assert waiting(engine) == {
+        cores.object_id: "1 of 2 CPU cores, 1st in the queue",
+        memory.object_id: "928 of 4000 MiB of memory, 2nd in the queue",
+    }
+    assert cores.poll() is None
+    assert list(cores.logs.tail(5)) == []
+    first.terminate()
+    assert cores.stdout.read() == "cores\n"
+    assert memory.stdout.read() == "memory\n"
+    assert waiting(engine) == {}
+
+
+def test_one_that_asks_for_nothing_never_waits(engine: Engine) -> None:
+    engine.create("sleep", "100", cpu=4, memory=4096)
+    waits = engine.create("true", cpu=0.125)
+    assert engine.run("echo", "at once") == (0, "at once\n")
+    assert list(waiting(engine)) == [waits.object_id]
+
+
+def test_one_that_asks_for_more_than_there_is_gets_all(engine: Engine) -> None:
+    assert engine.run("echo", "alone", cpu=64, memory=1_000_000) == (0, "alone\n")
+
+
+def test_small_ones_fill_gaps_until_a_large_one_was_overtaken_often_enough(engine: Engine) -> None:
+    holder = engine.create("sleep", "100", cpu=2)
+    large = engine.create("echo", "large", cpu=4)
+    for _ in range(8):
+        assert engine.run("echo", "small", cpu=1) == (0, "small\n")
+    last = engine.create("echo", "last", cpu=1)
+    assert waiting(engine) == {
+        large.object_id: "2 of 4 CPU cores, 1st in the queue",
+        last.object_id: "its turn, 2nd in the queue",
+    }
+    holder.terminate()
+    assert large.stdout.read() == "large\n"
+    assert last.stdout.read() == "last\n"
+
+
+def test_what_waits_can_be_entered_fed_and_ended(engine: Engine) -> None:
+    holder = engine.create("sleep", "100", cpu=4)
+    ended = engine.create("true", cpu=1)
+    ended.terminate()
+    ended.wait(raise_on_termination=False)
+    assert ended.returncode == 137
+    assert ended.stdout.read() == ""
+    fed = engine.create("cat", cpu=1)
+    fed.stdin.write("later")
+    fed.stdin.write_eof()
+    holder.terminate()
+    fed.stdin.drain()
+    assert fed.stdout.read() == "later"
+
+
+def test_those_that_wait_outlive_the_daemon(engine: Engine) -> None:
+    holder = engine.create("sleep", "100", cpu=4)
+    secret = modal.Secret.from_dict({"WORD": "lost"})
+    kept, lost = engine.create("echo", "kept", cpu=1), engine.create("true", cpu=1, secrets=[secret])
+    engine.kill()
+    engine.start()
+    assert list(waiting(engine)) == [kept.object_id]
+    lost.wait(raise_on_termination=False)
+    assert lost.returncode == 1  # its variables were never written to disk
+    holder.terminate()
+    assert kept.stdout.read() == "kept\n"
