@@ -62,3 +62,10 @@ class Settings:
         default_factory=lambda: float(_from_environment("TREBUCHET_RESTART_PAUSE_S", "5"))
     )
     keeper: bool = field(default_factory=lambda: os.environ.get("TREBUCHET_KEEPER") != "0")
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder, and what is missing above it, for the user alone (`mkdir`: the last one only)."""
+    if not folder.is_dir():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import ImageBuildError
+from trebuchet.settings import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ class BuildLog:
 
     def write(self, text: str) -> None:
         if not self._begun:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
             self._begun = True
         with self._path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(text)

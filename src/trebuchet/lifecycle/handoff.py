@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from trebuchet.errors import LaunchError
 from trebuchet.lifecycle.steps import step
+from trebuchet.settings import make_private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +115,7 @@ def _wake(pipe: Path) -> bool:
 def _start(command: list[str], post: Post) -> None:
     import subprocess  # noqa: PLC0415 - a status starts nothing
 
-    post.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(post.log.parent)
     step("before start keeper")
     try:
         with post.log.open("ab") as log:

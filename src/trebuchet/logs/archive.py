@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from trebuchet.logs.counter import Counter, is_past
 from trebuchet.logs.place import microseconds, moment_of
+from trebuchet.settings import make_private_folder
 from trebuchet.status import LogEntry, LogPosition, LogSource
 
 if sys.version_info >= (3, 14):
@@ -113,7 +114,7 @@ class Archive:
 
     def writer(self) -> ArchiveWriter | None:
         """The right to append; None where another process has it, or there is nothing more to write."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self.path.parent)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         file = os.fdopen(descriptor, "r+b")
         try:

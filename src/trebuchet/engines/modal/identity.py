@@ -13,6 +13,7 @@ import modal
 from modal.exception import NotFoundError, PermissionDeniedError, UnimplementedError
 
 from trebuchet.engines.base import Identity
+from trebuchet.settings import make_private_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def _read(memory: Path) -> dict[str, list[str]]:
 
 
 def _write(memory: Path, known: dict[str, list[str]]) -> None:
-    memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private_folder(memory.parent)
     descriptor, name = tempfile.mkstemp(dir=memory.parent, prefix=memory.name)
     with os.fdopen(descriptor, "w") as file:
         json.dump(known, file)
