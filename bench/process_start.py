@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from trebuchet.emulator.process.host import ProcessHost
+from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.process.orders import learn_machine, make_order
 from trebuchet.emulator.process.spec import ProcessSpec
 
@@ -45,8 +46,8 @@ async def _first_byte(host: ProcessHost, state: Path) -> float:
 async def _bare(host: ProcessHost, state: Path) -> float:
     """Bubblewrap with the arguments a supervisor would give it, its output read from a pipe."""
     folder = _folder(state)
-    machine = await learn_machine(state, await host.isolation())
-    order = make_order(machine, ProcessSpec(id="bench", argv=("echo", "hello")), folder, 1 << 30)
+    machine = await learn_machine(state, state / "process", await host.isolation())
+    order = make_order(machine, ProcessSpec(id="bench", argv=("echo", "hello")), folder, Limits())
     folder.mkdir(parents=True)
     for path, mode in order["folders"]:
         (folder / path).mkdir(mode=mode)
