@@ -135,3 +135,22 @@ def test_several_logs_are_told_apart_and_filtered(
     assert [line.split(" ", 1)[1] for line in stamped] == ["a one", "a two"]
     trebuchet("logs", keys[0], "-o", "log.txt")
     assert (tmp_path / "log.txt").read_text() == "a one\na two"
+
+
+def test_the_end_of_a_failed_job_shows_its_last_lines_and_what_to_type(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str]
+) -> None:
+    answer = trebuchet("up", job_file("seq 20; exit 3"))
+    told = answer.err.splitlines()
+    assert [line for line in told if line.startswith("  | ")] == [f"  | {i}" for i in range(11, 21)]
+    assert "exit code 3" in answer.err
+    assert "trebuchet logs" in told[-1]
+
+
+def test_up_brings_the_outputs_home(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], tmp_path: Path
+) -> None:
+    answer = trebuchet("up", job_file("echo 1 > /outputs/model"), "--pull", "home")
+    assert answer.code == 0, answer.err
+    assert (tmp_path / "home/model").read_text() == "1\n"
+    assert trebuchet("up", job_file("true"), "--pull", "home", "-d").code == 201

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from trebuchet.cli.attached import exit_code_for, leaving_on_signals, watch
 from trebuchet.cli.console import printable, tell, tell_note
+from trebuchet.cli.ended import tell_the_end
 from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.cli.progress import progress_for
-from trebuchet.cli.render import metadata_of, print_json, print_statuses, status_record, summary
+from trebuchet.cli.render import print_json, print_statuses, status_record
 from trebuchet.errors import ControlPlaneError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trebuchet.cli.progress import Progress
     from trebuchet.cli.render import Form
     from trebuchet.job import JobConfig
@@ -31,6 +34,7 @@ class Request:
         cluster: The label; None for none.
         key: Makes it idempotent; None for a new one.
         wait_for_gpu: Seconds; None for the launcher's own.
+        pull_to: Where to bring its outputs when it has ended; None to leave them where they are.
     """
 
     launcher: Launcher
@@ -38,6 +42,7 @@ class Request:
     cluster: str | None
     key: str | None
     wait_for_gpu: int | None
+    pull_to: Path | None = None
 
     @property
     def title(self) -> str:
@@ -92,7 +97,7 @@ def launch_and_stay(request: Request) -> int:
             tell(f"detached: {request.title} goes on")
             _tell_how_to_come_back(launched)
         raise
-    _tell_the_end(ended)
+    tell_the_end(request.launcher, ended, pull_to=request.pull_to)
     return exit_code_for(ended)
 
 
@@ -104,13 +109,3 @@ def _aborted(request: Request) -> int:
 def _tell_how_to_come_back(status: JobStatus) -> None:
     tell(f"  come back: trebuchet logs -f {status.key}")
     tell(f"  cancel it: trebuchet cancel {status.key}")
-
-
-def _tell_the_end(status: JobStatus) -> None:
-    tell(summary(status, now=datetime.now(UTC)))
-    facts = metadata_of(status)
-    for told in (facts.get("message"), facts.get("hint")):
-        if told:
-            tell(f"  {printable(str(told))}")
-    if status.exit_code != 0:
-        tell(f"  its output again: trebuchet logs {status.key}")

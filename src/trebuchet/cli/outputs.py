@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
     from trebuchet.client.outputs import PullProgress
+    from trebuchet.launcher import Launcher
 
 _BAR = 30
 _REDRAWN_AFTER_S = 0.1
@@ -76,13 +77,13 @@ def pull(session: Session, what: str, path: str, dest: Path | None) -> None:
     Several files at a time; each gets its name when it is whole and checked. Asked again, it brings
     what is missing.
     """
-    pull_outputs(session, what, path, dest)
+    pull_outputs(session.launcher, what, path, dest)
 
 
-def pull_outputs(session: Session, what: str, path: str, dest: Path | None) -> None:
+def pull_outputs(launcher: Launcher, what: str, path: str, dest: Path | None) -> None:
     """Bring outputs here, with a progress bar on a terminal."""
     with Bar() as bar:
-        made = session.launcher.outputs(what).pull(path, dest, on_progress=bar.update)
+        made = launcher.outputs(what).pull(path, dest, on_progress=bar.update)
     tell(f"pulled {bar.summary} to {made}")
 
 

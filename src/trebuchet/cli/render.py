@@ -173,4 +173,13 @@ def summary(status: JobStatus, *, now: datetime) -> str:
     facts.append("no exit code" if status.exit_code is None else f"exit code {status.exit_code}")
     if (spent := took(status, now)) != _NOTHING:
         facts.append(spent)
+    if (cost := _cost(status, now)) is not None:
+        facts.append(f"${cost:.2f}")
     return f"{' '.join(parts)}: {', '.join(facts)}"
+
+
+def _cost(status: JobStatus, now: datetime) -> float | None:
+    """US dollars, where the price is known."""
+    if status.cost_per_hour is None or status.start_at is None:
+        return None
+    return status.cost_per_hour * ((status.end_at or now) - status.start_at).total_seconds() / 3_600

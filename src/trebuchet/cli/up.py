@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,10 @@ def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "-k", "--key", metavar="KEY",
                 help="Launch once for this key: given again, the same job comes back.",
+            ),
+            click.option(
+                "--pull", "pull_to", type=click.Path(path_type=Path), metavar="DEST",
+                help="Bring its outputs here when it has ended.",
             ),
             click.option(
                 "--wait-for-gpu", type=length_of_time, metavar="TIME", help="Ask for a GPU this long."
@@ -98,9 +103,14 @@ def _read(ctx: click.Context, file: str, options: dict[str, Any]) -> JobConfig:
 
 def _launch(
     ctx: click.Context, session: Session, job: JobConfig, cluster: str | None, *,
-    detach: bool, form: Form | None, key: str | None, wait_for_gpu: int | None,
+    detach: bool, form: Form | None, key: str | None, wait_for_gpu: int | None, pull_to: Path | None,
 ) -> None:  # fmt: skip
-    request = Request(launcher=session.launcher, job=job, cluster=cluster, key=key, wait_for_gpu=wait_for_gpu)
+    if pull_to is not None and detach:
+        raise click.UsageError("--pull waits for the job's end; it cannot go with -d (--detach).", ctx)
+    request = Request(
+        launcher=session.launcher, job=job, cluster=cluster, key=key,
+        wait_for_gpu=wait_for_gpu, pull_to=pull_to,
+    )  # fmt: skip
     if detach:
         ctx.exit(launch_and_return(request, form))
     else:
