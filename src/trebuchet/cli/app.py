@@ -43,6 +43,8 @@ VERBS = {
     "plan": "plan:plan",
     "check": "check:check",
     "events": "events:events",
+    "orphans": "orphans:orphans",
+    "prune": "prune:prune",
     "schema": "schema:schema",
     "which": "which:which",
     "doctor": "doctor:doctor",

@@ -106,7 +106,7 @@ def read_job(file: str, overrides: Sequence[str], options: JobOptions) -> JobCon
         JobFileError: With every fault of the file.
         UsageError: For an environment variable that cannot be set.
     """
-    from trebuchet.files import load_job, read_env_file, variable  # noqa: PLC0415 - brings yaml
+    from trebuchet.files import load_job  # noqa: PLC0415 - brings yaml
 
     named = {"--resources.cloud": options.cloud, "--resources.accelerators": options.gpus}
     given = [part for name, value in named.items() if value is not None for part in (name, value)]
@@ -117,6 +117,17 @@ def read_job(file: str, overrides: Sequence[str], options: JobOptions) -> JobCon
         task=options.task,
         as_task=options.as_task,
     )
+    return with_options(job, options)
+
+
+def with_options(job: JobConfig, options: JobOptions) -> JobConfig:
+    """A job as the command line changes it, where that does not concern its file.
+
+    Raises:
+        UsageError: For an environment variable that cannot be set.
+    """
+    from trebuchet.files import read_env_file, variable  # noqa: PLC0415 - brings yaml
+
     from_file = read_env_file(options.env_file) if options.env_file else {}
     changes: dict[str, Any] = {
         "name": options.name,

@@ -63,6 +63,29 @@ class Request:
         return status
 
 
+@dataclass(frozen=True, kw_only=True)
+class Retry(Request):
+    """The launch of a finished job once more.
+
+    Attributes:
+        of: Its key.
+    """
+
+    of: str
+
+    def launch(self, progress: Progress) -> JobStatus:
+        """Create it as it was written down."""
+        values = {**self.job.envs, **self.job.secrets}
+        _, status = self.launcher.retry(
+            self.of,
+            {name: value for name, value in values.items() if value is not None},
+            wait_for_gpu=self.wait_for_gpu,
+            on_build_output=progress.build_output,
+            on_waiting=progress.waiting,
+        )
+        return status
+
+
 def launch_and_return(request: Request, form: Form | None) -> int:
     """Launch, and print what was launched; the exit code."""
     try:

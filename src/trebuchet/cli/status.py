@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import click
 
 from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import tell, tell_note
+from trebuchet.cli.jobfile import length_of_time
 from trebuchet.cli.render import duration, form_options, metadata_of, print_statuses
 from trebuchet.cli.verb import Verb, pass_session, session_options
 from trebuchet.errors import ClusterNotFoundError
@@ -43,6 +45,10 @@ _RECENT = timedelta(days=1)
     multiple=True,
     help="Only jobs in this state. Repeatable.",
 )
+@click.option("--name", metavar="NAME", help="Only jobs of this name; * and ? stand for any characters.")
+@click.option(
+    "--since", type=length_of_time, metavar="TIME", help="Only jobs launched within this time: 90m, 24h."
+)
 @click.option("-a", "--all", "everything", is_flag=True, help="Old ones too.")
 @click.option("--cached", is_flag=True, help="As last seen; ask no control plane.")
 @form_options
@@ -55,6 +61,8 @@ def status(
     cluster: str | None,
     cloud: str | None,
     state: tuple[str, ...],
+    name: str | None,
+    since: int | None,
     form: Form | None,
     everything: bool,
     cached: bool,
@@ -64,12 +72,20 @@ def status(
     With a name, or a filter, old jobs are shown too.
     """
     launcher, now = session.launcher, datetime.now(UTC)
+    if everything and not cached and not launcher.jobs():
+        launcher.adopt_everywhere()  # Nothing was ever launched from here: what runs is another machine's.
     cluster, job = _cluster_or_job(launcher, what, cluster, cloud)
     by_cloud = launcher.status(cloud, cluster, job, cached=cached)
     statuses = [each for group in by_cloud.values() for each in group]
     statuses.sort(key=lambda each: each.submit_time or now, reverse=True)
-    shown = [each for each in statuses if not state or each.state.value in state]
-    if not (everything or what or cluster or state):
+    shown = [
+        each
+        for each in statuses
+        if (not state or each.state.value in state)
+        and (name is None or fnmatchcase(each.name, name))
+        and (since is None or _age(each, now) <= timedelta(seconds=since))
+    ]
+    if not (everything or what or cluster or state or name or since):
         shown = [each for each in shown if _is_recent(each, now)]
     print_statuses(shown, form, now=now)
     if not shown and form is None:
@@ -95,6 +111,10 @@ def _was_launched_elsewhere(launcher: Launcher, cluster: str, cloud: str) -> boo
     except ClusterNotFoundError:
         return False
     return True
+
+
+def _age(status: JobStatus, now: datetime) -> timedelta:
+    return timedelta() if status.submit_time is None else now - status.submit_time
 
 
 def _is_recent(status: JobStatus, now: datetime) -> bool:

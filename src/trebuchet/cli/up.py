@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trebuchet.cli.jobfile import JOB_OPTIONS, JobOptions, job_options, length_of_time, read_job
-from trebuchet.cli.launching import Request, launch_and_return, launch_and_stay
+from trebuchet.cli.jobfile import (
+    JOB_OPTIONS,
+    JobOptions,
+    job_options,
+    length_of_time,
+    read_job,
+    with_options,
+)
+from trebuchet.cli.launching import Request, Retry, launch_and_return, launch_and_stay
+from trebuchet.cli.launching_many import launch_many
 from trebuchet.cli.render import form_options
 from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
 from trebuchet.errors import ClusterNotFoundError
+from trebuchet.job import JobConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
-    from trebuchet.job import JobConfig
 
 
 def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,22 +59,70 @@ def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ("up train.yaml --cloud modal --gpus H100:2", "somewhere else, with other GPUs"),
         ("up train.yaml -c nightly --secret HF_TOKEN", "under a label, with your own HF_TOKEN"),
         ("up train.yaml --resources.cpus 8 --envs.SEED 7", "override any field of the file"),
+        ("up a.yaml b.yaml c.yaml -d", "several at once"),
+        ("up --retry k3f9", "a finished job once more, as it was written down"),
     ],
 )
-@click.argument("file")
+@click.argument("files", metavar="FILE...", nargs=-1)
 @click.option("-c", "--cluster", metavar="NAME", help="A label for this job and its like.")
+@click.option(
+    "--retry", metavar="JOB", help="Launch this finished job once more; its values are to be given again."
+)
 @_launch_options
 @pass_session
 @click.pass_context
-def up(ctx: click.Context, session: Session, file: str, cluster: str | None, **options: Any) -> None:
+def up(
+    ctx: click.Context,
+    session: Session,
+    files: tuple[str, ...],
+    cluster: str | None,
+    retry: str | None,
+    **options: Any,
+) -> None:
     """Launch a job, and stay with it until it ends.
 
     Its output appears as it is written, and its exit code becomes this command's (124: timed out,
     137: cancelled, 200 and above: Trebuchet's own errors). Ctrl-C, once it is launched, leaves it
     running and says how to come back. Any field of the file can be overridden by its dotted name.
     """
-    job = _read(ctx, file, options)
-    _launch(ctx, session, job, cluster, **options)
+    if retry is not None:
+        _retry(ctx, session, retry, (files, cluster, options["key"], ctx.meta[OVERRIDES]), options)
+    elif not files:
+        raise click.UsageError("Missing argument 'FILE...'.", ctx)
+    elif len(files) == 1:
+        _launch(ctx, session, _read(ctx, files[0], options), cluster, **options)
+    else:
+        _launch_many(ctx, session, files, cluster, options)
+
+
+def _retry(
+    ctx: click.Context, session: Session, ref: str, changes: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    """Only values, and how to stay with it, can be given beside a job that is launched as it was."""
+    values = ("env", "secret", "env_file")
+    given = [name for name in JOB_OPTIONS if name not in values and options[name]]
+    if any(changes) or given:
+        raise click.UsageError("--retry launches a job as it was: nothing of it can be changed.", ctx)
+    written = session.launcher.job(ref)
+    bare = JobConfig(name=written.name)
+    job = with_options(bare, JobOptions(**{name: options[name] for name in values}))
+    request = Retry(
+        launcher=session.launcher, job=job, cluster=None, key=None,
+        wait_for_gpu=options["wait_for_gpu"], pull_to=options["pull_to"], of=written.key,
+    )  # fmt: skip
+    _go(ctx, request, detach=options["detach"], form=options["form"])
+
+
+def _launch_many(
+    ctx: click.Context, session: Session, files: tuple[str, ...], cluster: str | None, options: dict[str, Any]
+) -> None:
+    if options["key"] or options["wait_for_gpu"] or options["pull_to"]:
+        raise click.UsageError("--key, --wait-for-gpu and --pull are for one file.", ctx)
+    form, detach = options["form"], options["detach"]
+    _check_form(ctx, form, detach=detach)
+    changes = {name: options[name] for name in JOB_OPTIONS}
+    jobs = [read_job(file, ctx.meta[OVERRIDES], JobOptions(**changes)) for file in files]
+    ctx.exit(launch_many(session.launcher, jobs, cluster, cloud=options["cloud"], form=form, detach=detach))
 
 
 @click.command(
@@ -95,8 +151,7 @@ def run(ctx: click.Context, session: Session, file: str, cluster: str, **options
 
 def _read(ctx: click.Context, file: str, options: dict[str, Any]) -> JobConfig:
     """Take the options that change the job out of all those given, and read it so."""
-    if options["form"] is not None and not options["detach"]:
-        raise click.UsageError("--json and -q print what was launched; they need -d (--detach).", ctx)
+    _check_form(ctx, options["form"], detach=options["detach"])
     changes = {name: options.pop(name) for name in JOB_OPTIONS}
     return read_job(file, ctx.meta[OVERRIDES], JobOptions(**changes))
 
@@ -111,7 +166,14 @@ def _launch(
         launcher=session.launcher, job=job, cluster=cluster, key=key,
         wait_for_gpu=wait_for_gpu, pull_to=pull_to,
     )  # fmt: skip
-    if detach:
-        ctx.exit(launch_and_return(request, form))
-    else:
-        ctx.exit(launch_and_stay(request))
+    _go(ctx, request, detach=detach, form=form)
+
+
+def _go(ctx: click.Context, request: Request, *, detach: bool, form: Form | None) -> None:
+    _check_form(ctx, form, detach=detach)
+    ctx.exit(launch_and_return(request, form) if detach else launch_and_stay(request))
+
+
+def _check_form(ctx: click.Context, form: Form | None, *, detach: bool) -> None:
+    if form is not None and not detach:
+        raise click.UsageError("--json and -q print what was launched; they need -d (--detach).", ctx)

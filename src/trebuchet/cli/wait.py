@@ -50,7 +50,7 @@ def wait(
 ) -> None:
     """Wait until jobs have ended.
 
-    The exit code is that of the first that failed, as "up" would have given it.
+    The exit code is the worst, each as "up" would have given it.
     """
     statuses = session.launcher.wait(jobs, any_one=any_one, timeout=timeout, on_change=_tell_ends(form))
     if form is not None:
@@ -70,4 +70,4 @@ def _exit_code(statuses: Sequence[JobStatus], *, any_one: bool) -> int:
     ended = [status for status in statuses if status.done]
     if not ended or (len(ended) < len(statuses) and not any_one):
         return STILL_RUNNING
-    return next((code for code in map(exit_code_for, ended) if code), 0)
+    return max(map(exit_code_for, ended))

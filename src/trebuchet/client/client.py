@@ -18,7 +18,7 @@ from trebuchet.settings import Settings
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from trebuchet.client.inside import Inside

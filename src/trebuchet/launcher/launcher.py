@@ -184,6 +184,8 @@ class Launcher(LogAccess, Upkeep):
             JobNotFoundError: No job is called `id`.
         """
         clouds = [self.client(cloud).cloud] if cloud is not None else self.which_clouds()
+        if not cached:
+            self.rebuild()
         if id is not None:
             job = search.find_job(self, id, cached=cached)
             if job.cloud not in clouds or not _is_of(job, cluster):

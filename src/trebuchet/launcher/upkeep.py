@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from trebuchet.errors import AuthenticationError
 from trebuchet.launcher import refresh
 from trebuchet.lifecycle.adopt import adopt_running
+from trebuchet.lifecycle.builds import log_path
+from trebuchet.lifecycle.orphans import Orphan, end_orphans, orphans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trebuchet.client import Client
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.contexts import Contexts
@@ -25,11 +32,16 @@ class Upkeep(ABC):
         """The client of a cloud."""
 
     @abstractmethod
+    def which_clouds(self) -> list[str]:
+        """Names of all clouds."""
+
+    @abstractmethod
     def _status(self, job: Job) -> JobStatus:
         """A row of the ledger as a status."""
 
     def reconcile(self) -> list[JobStatus]:
         """Move what is toward what was wanted, once; gives the jobs whose state changed by it."""
+        self.rebuild()
         before = self.contexts.ledger.jobs(unfinished=True)
         refresh.refresh(self.contexts, before)
         after = [self.contexts.ledger.job(job.key) or job for job in before]
@@ -46,9 +58,63 @@ class Upkeep(ABC):
         refresh.refresh(self.contexts, found)
         return [self._status(self.contexts.ledger.job(job.key) or job) for job in found]
 
+    def rebuild(self) -> None:
+        """Write what runs into a ledger that took the place of a damaged one; nothing where none did."""
+        if not self.contexts.ledger.needs_rebuild:
+            return
+        self.adopt_everywhere()
+        self.contexts.ledger.rebuilt()
+
+    def adopt_everywhere(self) -> list[JobStatus]:
+        """As `adopt`, on every cloud that this user has a way to.
+
+        Raises:
+            ControlPlaneError: One of them gave no answer.
+        """
+        found = list["JobStatus"]()
+        for cloud in self.which_clouds():
+            with suppress(AuthenticationError):
+                found += self.adopt(cloud)
+        return found
+
+    def orphans(self, cloud: str | None = None) -> list[Orphan]:
+        """What runs in the app and is no job's of this ledger, or outlived its job.
+
+        What another machine launched looks like one until it is adopted.
+
+        Args:
+            cloud: Only there; None for every cloud that this user has a way to.
+
+        Raises:
+            ControlPlaneError: It could not be listed.
+        """
+        if cloud is not None:
+            return orphans(self.contexts.of(self.client(cloud).cloud))
+        found = list[Orphan]()
+        for name in self.which_clouds():
+            with suppress(AuthenticationError):
+                found += orphans(self.contexts.of(name))
+        return found
+
+    def end_orphans(self, found: Sequence[Orphan]) -> None:
+        """Ask for the end of what `orphans` gave.
+
+        Raises:
+            ControlPlaneError: It could not be asked for.
+        """
+        for orphan in found:
+            end_orphans(self.contexts.of(orphan.cloud), [orphan])
+
     def prune(self, *, older_than_s: float) -> int:
-        """Forget the jobs that ended longer ago than that; how many there were. Running ones stay."""
-        return self.contexts.ledger.prune(before=self.contexts.clock.now() - older_than_s)
+        """Forget the jobs that ended longer ago than that, and their logs; how many there were."""
+        from trebuchet.lifecycle.log_chain import archive_folder  # noqa: PLC0415 - a status reads no log
+
+        gone = self.contexts.ledger.prune(before=self.contexts.clock.now() - older_than_s)
+        home = self.contexts.settings.home
+        for key in gone:
+            shutil.rmtree(archive_folder(home, key), ignore_errors=True)
+            log_path(self.contexts.settings, key).unlink(missing_ok=True)
+        return len(gone)
 
 
 def _changed(old: Job, new: Job) -> bool:

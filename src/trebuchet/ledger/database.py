@@ -49,6 +49,11 @@ class Database:
             filesystem.check(path.parent)
         self._migrate()
 
+    @property
+    def rebuild_marker(self) -> Path:
+        """A file that is there while a ledger was begun anew and what runs is not yet written into it."""
+        return self.path.with_name(f"{self.path.stem}.rebuild")
+
     def close(self) -> None:
         """Close the connections; one that is in use at this moment is closed when it no longer is."""
         with self._lock:
@@ -205,6 +210,7 @@ class Database:
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{self.set_aside}{suffix}")
         self._make_private()
+        self.rebuild_marker.touch(mode=0o600)
         warnings.warn(
             f"The ledger was damaged; it was set aside as {self.set_aside} and begun anew. "
             "What runs is found again by its tags; history is lost.",

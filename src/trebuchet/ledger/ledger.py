@@ -51,6 +51,15 @@ class Ledger(Reading):
         """Where the damaged ledger is that this one replaced; None where there was none."""
         return self._database.set_aside
 
+    @property
+    def needs_rebuild(self) -> bool:
+        """Whether a damaged ledger was set aside, and what runs is not yet written into this one."""
+        return self._database.rebuild_marker.exists()
+
+    def rebuilt(self) -> None:
+        """What runs is written down."""
+        self._database.rebuild_marker.unlink(missing_ok=True)
+
     def close(self) -> None:
         self._database.close()
 
@@ -279,11 +288,13 @@ class Ledger(Reading):
         with self._database.writing("note") as connection:
             _event(connection, key, at, kind, detail)
 
-    def prune(self, *, before: float) -> int:
-        """Forget the jobs that ended before a time, and all that was kept of them; how many there were."""
+    def prune(self, *, before: float) -> list[str]:
+        """Forget the jobs that ended before a time, and all that was kept of them; gives their keys."""
         with self._database.writing("prune") as connection:
-            gone = connection.execute("DELETE FROM jobs WHERE end_at < ? AND secret IS NULL", (before,))
-            return gone.rowcount
+            gone = connection.execute(
+                "DELETE FROM jobs WHERE end_at < ? AND secret IS NULL RETURNING key", (before,)
+            )
+            return [row["key"] for row in gone.fetchall()]
 
     # --- sandboxes of nobody
 

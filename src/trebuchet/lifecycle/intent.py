@@ -104,7 +104,8 @@ def bound(
     attempt, attempts = job.current, context.ledger.attempts(job.key)
     recipe = context.ledger.recipe(job.key)
     share = budget(recipe, attempt.candidate, attempts, longest_s=context.settings.longest_s).share()
-    variables = dict(spec.variables)
+    # The same for all attempts, so that a job started again finds what it wrote under this name.
+    variables = {**spec.variables, "SKYPILOT_TASK_ID": f"trebuchet-{job.key}"}
     if resumes(attempts, attempt.number):
         variables["TREBUCHET_RESUME"] = "1"
     tags = naming.tags(

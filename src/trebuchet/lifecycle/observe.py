@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import ClusterUnreachableError, ControlPlaneError, NotFoundError
+from trebuchet.errors import ClusterUnreachableError, ControlPlaneError, LaunchError, NotFoundError
 from trebuchet.ledger import Outcome
 from trebuchet.status import JobState, Phase, Reason
 
@@ -35,7 +35,8 @@ def outcome_of(engine: Engine, job: Job, seen: Observation) -> Outcome:
     if seen.state is JobState.SUCCEEDED and not job.watched:
         return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code, phase=Phase.DONE)
     if seen.reason is not Reason.EXIT:
-        return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code)
+        failure = None if seen.message is None else _failure(LaunchError(seen.message))
+        return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code, failure=failure)
     return _by_its_log(engine, job, seen)
 
 
@@ -69,12 +70,15 @@ def cancelled(job: Job) -> Outcome:
 
 def launch_failed(error: BaseException) -> Outcome:
     """The end of a job that has no sandbox."""
-    failure = {
+    return Outcome(state=JobState.FAILED, reason=Reason.LAUNCH_FAILED, failure=_failure(error))
+
+
+def _failure(error: BaseException) -> dict[str, str | None]:
+    return {
         "error": type(error).__name__,
         "message": str(error),
         "hint": getattr(error, "hint", None),
     }
-    return Outcome(state=JobState.FAILED, reason=Reason.LAUNCH_FAILED, failure=failure)
 
 
 def _last_words(engine: Engine, sandbox_id: str, key: str) -> tuple[MarkerFilter, float | None]:

@@ -1,0 +1,56 @@
+"""`up` with several files: all of them are launched at once, and what became of each is told."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from trebuchet.cli.attached import exit_code_for
+from trebuchet.cli.console import printable, tell
+from trebuchet.cli.failures import exit_code_of
+from trebuchet.cli.render import print_statuses, summary
+from trebuchet.errors import TrebuchetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trebuchet.cli.render import Form
+    from trebuchet.job import JobConfig
+    from trebuchet.launcher import Launcher
+    from trebuchet.status import JobStatus
+
+
+def launch_many(
+    launcher: Launcher,
+    jobs: Sequence[JobConfig],
+    cluster: str | None,
+    *,
+    cloud: str | None,
+    form: Form | None,
+    detach: bool,
+) -> int:
+    """Launch all, and, unless detached, wait for their ends; the worst exit code."""
+    with click.progressbar(length=len(jobs), label="launching", file=sys.stderr) as bar:
+        # From several threads, and the bar is none that minds: a count is all it keeps.
+        results = launcher.up_many(jobs, cluster, cloud=cloud, on_done=lambda _place, _result: bar.update(1))
+    launched = list["JobStatus"]()
+    codes = [0]
+    for job, result in zip(jobs, results, strict=True):
+        if isinstance(result, TrebuchetError):
+            codes.append(exit_code_of(result))
+            tell(f"{printable(job.name or 'job')}: {result}")
+        else:
+            launched.append(result)
+    if launched and not detach:
+        ended = launcher.wait([each.key for each in launched], on_change=_tell_end)
+        return max(*codes, *map(exit_code_for, ended))
+    print_statuses(launched, form, now=datetime.now(UTC))
+    return max(codes)
+
+
+def _tell_end(status: JobStatus) -> None:
+    if status.done:
+        tell(summary(status, now=datetime.now(UTC)))

@@ -1,0 +1,113 @@
+"""Several jobs at once, finished ones again, and what is left over, from the command line."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from trebuchet.launcher import Launcher
+from trebuchet.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+@pytest.fixture
+def cluster() -> str:
+    return f"c-{uuid.uuid4().hex[:8]}"
+
+
+def test_several_files_are_launched_at_once_and_waited_for(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], cluster: str
+) -> None:
+    files = [job_file(f"exit {code}", name=f"job{code}") for code in (0, 3, 5)]
+    answer = trebuchet("up", *files, "-c", cluster)
+    assert answer.code == 5, answer.err
+    shown = trebuchet("status", cluster, "--json").json
+    assert {(one["name"], one["exit_code"]) for one in shown} == {("job0", 0), ("job3", 3), ("job5", 5)}
+    named = trebuchet("status", "--cluster", cluster, "--name", "job[35]", "--since", "1h", "--json").json
+    assert {one["name"] for one in named} == {"job3", "job5"}
+    keys = [one["key"] for one in shown]
+    assert trebuchet("wait", *keys).code == 5
+
+
+def test_a_finished_job_is_launched_once_more(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], cluster: str
+) -> None:
+    file = job_file("echo $WORD", envs={"WORD": "first"})
+    first = trebuchet("up", file, "-d", "--json", "-c", cluster).json
+    trebuchet("wait", first["key"])
+    refused = trebuchet("up", "--retry", first["key"])
+    assert refused.code != 0
+    assert "--env WORD" in refused.err
+    again = trebuchet("up", "--retry", first["key"], "--env", "WORD=second")
+    assert (again.code, again.out) == (0, "second\n")
+    assert trebuchet("up", "--retry", first["key"], "--gpus", "H100").code == 201
+
+
+def test_orphans_are_listed_and_ended(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], cluster: str, home: Path, tmp_path: Path
+) -> None:
+    launched = trebuchet("up", job_file("sleep 600"), "-d", "--json", "-c", cluster).json
+    assert launched["id"] not in {one["id"] for one in trebuchet("orphans", "--json").json}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "local").symlink_to(home / "local")
+    there = {"TREBUCHET_HOME": str(elsewhere)}
+    [found] = [one for one in trebuchet("orphans", "--json", **there).json if one["id"] == launched["id"]]
+    assert (found["key"], found["name"]) == (launched["key"], "job")
+    assert trebuchet("orphans", "--end", launched["id"], **there).code == 0
+    assert trebuchet("wait", launched["key"]).code == 137
+
+
+def test_a_machine_where_nothing_was_launched_adopts_what_runs(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], cluster: str, home: Path, tmp_path: Path
+) -> None:
+    launched = trebuchet("up", job_file("sleep 600"), "-d", "--json", "-c", cluster).json
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "local").symlink_to(home / "local")
+    shown = trebuchet("status", "--all", "--json", TREBUCHET_HOME=str(elsewhere)).json
+    [found] = [one for one in shown if one["key"] == launched["key"]]
+    assert (found["id"], found["cluster"], found["state"]) == (launched["id"], cluster, "RUNNING")
+    trebuchet("cancel", launched["key"])
+
+
+def test_a_damaged_ledger_is_begun_anew_with_what_runs(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], cluster: str, home: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "local").symlink_to(home / "local")
+    there = {"TREBUCHET_HOME": str(elsewhere)}
+    launched = trebuchet("up", job_file("sleep 600"), "-d", "--json", "-c", cluster, **there).json
+    ledger = elsewhere / "ledger.sqlite3"
+    for file in elsewhere.glob("ledger.sqlite3-*"):
+        file.unlink()
+    ledger.write_bytes(b"no ledger at all" * 1000)
+    answer = trebuchet("status", "--json", **there)
+    assert launched["id"] in {one["id"] for one in json.loads(answer.out)}
+    assert "was damaged" in answer.err
+    trebuchet("cancel", launched["key"], **there)
+
+
+def test_what_ended_long_ago_is_forgotten(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], cluster: str, home: Path
+) -> None:
+    launched = trebuchet("up", job_file("echo hello"), "-d", "--json", "-c", cluster).json
+    trebuchet("logs", "-f", launched["key"])
+    trebuchet("wait", launched["key"])
+    assert (home / "logs" / launched["key"]).is_dir()
+    assert trebuchet("prune", "--older-than", "1h").code == 0
+    launcher = Launcher(Settings(home=home))
+    assert launcher.contexts.ledger.job(launched["key"]) is not None
+    launcher.prune(older_than_s=-60)
+    assert launcher.contexts.ledger.job(launched["key"]) is None
+    assert not (home / "logs" / launched["key"]).exists()
+    launcher.close()
