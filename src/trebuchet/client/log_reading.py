@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from trebuchet.logs.place import Place
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from datetime import datetime
     from typing import Self
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 class LogReading:
     """The entries of a log, oldest first. Iterate over it; close it where it is not read to its end.
+
+    `async for` works too: it waits for each entry in a thread.
 
     Args:
         pieces: What to read.
@@ -62,6 +65,13 @@ class LogReading:
         piece = next(self._pieces)
         self._places[piece.key] = piece.place
         return piece.entry
+
+    def __aiter__(self) -> AsyncIterator[LogEntry]:
+        return self._awaited()
+
+    async def _awaited(self) -> AsyncIterator[LogEntry]:
+        while (entry := await asyncio.to_thread(next, self, None)) is not None:
+            yield entry
 
     def close(self) -> None:
         """Stop reading; the job goes on."""

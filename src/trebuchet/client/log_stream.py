@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from trebuchet.status import LogEntry
 
@@ -65,6 +66,11 @@ class ModalLogStream(io.TextIOBase):
             if taken[-1].endswith("\n"):
                 break
         return "".join(taken)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """The lines, each waited for in a thread."""
+        while line := await asyncio.to_thread(self.readline):
+            yield line
 
     def close(self) -> None:
         """Stop reading; the job goes on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from io import StringIO
 
@@ -10,6 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trebuchet.client import ModalLogStream
+from trebuchet.client.log_reading import LogReading
+from trebuchet.logs.pieces import Piece
+from trebuchet.logs.place import Place
 from trebuchet.status import LogEntry
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,3 +58,19 @@ def test_a_broken_connection_is_no_end() -> None:
 
     with pytest.raises(ConnectionError):
         ModalLogStream(broken()).read()
+
+
+def test_lines_can_be_awaited() -> None:
+    async def read() -> list[str]:
+        return [line async for line in ModalLogStream(entries(["a\nb", "c\n", "d"]))]
+
+    assert asyncio.run(read()) == ["a\n", "bc\n", "d"]
+
+
+def test_entries_can_be_awaited() -> None:
+    pieces = [Piece("k", entry, Place(1)) for entry in entries(["a", "b"])]
+
+    async def read() -> list[str]:
+        return [entry.message async for entry in LogReading(iter(pieces), {})]
+
+    assert asyncio.run(read()) == ["a", "b"]
