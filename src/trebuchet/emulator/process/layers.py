@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from trebuchet.emulator.process.python_layer import make_python, make_seeds
 COVER = "cover"
 PYTHON = "python"
 SEEDS = "seeds"
+_LONGEST_REASON = 300
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -51,9 +53,15 @@ async def ensure_layer(layers: Path, kind: str, key: str, *, state: Path) -> Pat
     )
     _, errors = await maker.communicate()
     if maker.returncode != 0:
-        reason = errors.decode(errors="replace").strip().rpartition("\n")[2]
-        raise CannotStartError(f"The sandboxes' {kind} layer could not be made: {reason}")
+        raise CannotStartError(f"The sandboxes' {kind} layer could not be made: {_reason(errors)}")
     return layer
+
+
+def _reason(errors: bytes) -> str:
+    """The last line of a traceback; of one that lists hundreds of files, what is wrong with the first."""
+    last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+    found = re.search(r"\[Errno \d+\] [^:\"']+", last)
+    return found[0] if found and len(last) > _LONGEST_REASON else last[:_LONGEST_REASON]
 
 
 def make_layer(kind: str, layer: Path, state: Path) -> None:

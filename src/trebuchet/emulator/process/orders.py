@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trebuchet.emulator.process.cover import cover_key
 from trebuchet.emulator.process.errors import CannotStartError
+from trebuchet.emulator.process.file_tool import FILE_TOOL, place_file_tool
 from trebuchet.emulator.process.gpus import gpu_nodes, gpu_variables
 from trebuchet.emulator.process.layers import COVER, PYTHON, SEEDS, ensure_layer
 from trebuchet.emulator.process.layout import (
@@ -101,7 +102,9 @@ async def learn_machine(state: Path, layers: Path, isolation: Isolation) -> Mach
         ensure_layer(layers, PYTHON, python_key(), state=state),
     )
     tree = host_tree(place, (cover, python))
-    return Machine(state, isolation, tree, tuple(_host_binds(place, variables)), variables)
+    tool = await asyncio.to_thread(place_file_tool, state)
+    binds = (*_host_binds(place, variables), Bind(source=tool, target=FILE_TOOL))
+    return Machine(state, isolation, tree, binds, variables)
 
 
 def make_order(machine: Machine, spec: ProcessSpec, folder: Path, limits: Limits) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def _section(title: str, service: Service) -> str:
     lines = [f"## {title}", "", f"{len(served)} of {len(service.descriptor.methods)} calls.", "", *TABLE]
     for name in served:
         method = service.methods[name]
-        function = method.answer or method.stream
+        function = method.answer or method.stream or method.feed
         module = function.__module__.rpartition(".")[2] if function is not None else ""
         lines.append(f"| `{name}` | `rpc/{module}.py` |")
     return "\n".join([*lines, ""])

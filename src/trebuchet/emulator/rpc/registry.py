@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 
     Unary = Callable[[Call, Any], Awaitable[Message]]
     Streaming = Callable[[Call, Any], AsyncIterator[Message]]
+    Feeding = Callable[[Call, AsyncIterator[Any]], Awaitable[Message]]
 
 UnaryT = TypeVar("UnaryT", bound="Unary")
 StreamingT = TypeVar("StreamingT", bound="Streaming")
+FeedingT = TypeVar("FeedingT", bound="Feeding")
 
 
 @dataclass(frozen=True)
 class Method:
-    """One served call: exactly one of the two is set."""
+    """One served call: exactly one of these is set."""
 
     answer: Unary | None = None
     stream: Streaming | None = None
+    feed: Feeding | None = None
 
 
 class Service:
@@ -57,12 +60,24 @@ class Service:
 
         return register
 
+    def feeding(self, *names: str) -> Callable[[FeedingT], FeedingT]:
+        """Serve calls that are asked piece by piece, and answered once."""
+
+        def register(function: FeedingT) -> FeedingT:
+            for name in names:
+                self._add(name, Method(feed=function))
+            return function
+
+        return register
+
     def _add(self, name: str, method: Method) -> None:
         described = self.descriptor.methods_by_name[name]
         if described.server_streaming != (method.stream is not None):
             raise TypeError(
                 f"{name} is answered {'piece by piece' if described.server_streaming else 'once'}"
             )
+        if described.client_streaming != (method.feed is not None):
+            raise TypeError(f"{name} is asked {'piece by piece' if described.client_streaming else 'once'}")
         self.methods[name] = method
 
 

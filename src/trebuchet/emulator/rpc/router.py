@@ -9,7 +9,7 @@ from modal_proto import task_command_router_pb2 as sr
 from trebuchet.emulator.process.log import STDERR, STDOUT
 from trebuchet.emulator.rpc.asking import unpack_pty
 from trebuchet.emulator.rpc.registry import ROUTER
-from trebuchet.emulator.world.errors import NotFoundError, NotServedError
+from trebuchet.emulator.world.errors import InvalidError, NotFoundError, NotServedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,6 +85,36 @@ async def write_exec_stdin(
     return sr.TaskExecStdinWriteResponse()
 
 
+@ROUTER.feeding("TaskExecStdinWriteStream")
+async def stream_exec_stdin(
+    call: Call, requests: AsyncIterator[sr.TaskExecStdinWriteStreamRequest]
+) -> sr.TaskExecStdinWriteStreamResponse:
+    folder, offset = None, 0
+    async for request in requests:
+        match request.WhichOneof("payload"):
+            case "start":
+                folder, offset = _exec(call, request.start), request.start.offset
+            case "data" if folder is not None:
+                await call.world.inputs.write_at(folder, offset, request.data, eof=False)
+                offset += len(request.data)
+            case "end" if folder is not None:
+                await call.world.inputs.write_at(folder, offset, b"", eof=True)
+            case _:
+                raise InvalidError("A stream of input begins by saying whose it is.")
+    return sr.TaskExecStdinWriteStreamResponse()
+
+
+@ROUTER.unary("TaskExecStdinStatus")
+async def tell_exec_stdin(
+    call: Call, request: sr.TaskExecStdinStatusRequest
+) -> sr.TaskExecStdinStatusResponse:
+    folder = _exec(call, request)
+    running = call.world.host.state(folder).phase in {"starting", "running"}
+    return sr.TaskExecStdinStatusResponse(
+        num_bytes_written=call.world.inputs.written(folder), closed=not running
+    )
+
+
 @ROUTER.unary("TaskExecWait")
 async def wait_exec(call: Call, request: sr.TaskExecWaitRequest) -> sr.TaskExecWaitResponse:
     folder = _exec(call, request)
@@ -140,6 +170,8 @@ def _exec(
     call: Call,
     request: sr.TaskExecStdioReadRequest
     | sr.TaskExecStdinWriteRequest
+    | sr.TaskExecStdinWriteStreamStart
+    | sr.TaskExecStdinStatusRequest
     | sr.TaskExecWaitRequest
     | sr.TaskExecPollRequest,
 ) -> Path:

@@ -112,8 +112,11 @@ class GrpcServer(Server):
     async def _answer(self, call: Call, method: Method | None, stream: AnyStream) -> None:
         if method is None:
             raise GRPCError(Status.UNIMPLEMENTED, f"The local engine does not serve {call.name}.")
-        request = await stream.recv_message()
         try:
+            if method.feed is not None:
+                await stream.send_message(await method.feed(call, aiter(stream)))
+                return
+            request = await stream.recv_message()
             if method.answer is not None:
                 await stream.send_message(await method.answer(call, request))
             elif method.stream is not None:

@@ -36,6 +36,10 @@ class Inputs:
             await self._write(folder, fresh, eof=eof)
             self._written[folder] = max(written, offset + len(data))
 
+    def written(self, folder: Path) -> int:
+        """How many bytes this daemon wrote to a process."""
+        return self._written.get(folder, 0)
+
     async def write_next(self, folder: Path, index: int, data: bytes, *, eof: bool) -> None:
         """Write the piece of this number (from 1 on), unless it was written before.
 
