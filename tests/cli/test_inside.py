@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import signal
 import socket
-import struct
-import subprocess
-import sys
-import termios
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from support.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,41 +29,6 @@ def job(trebuchet: Callable[..., Any], job_file: Callable[..., str]) -> Iterator
         assert time.monotonic() < deadline
     yield key
     trebuchet("cancel", key)
-
-
-class Terminal:
-    """A command on a terminal, as a person has it."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._ours, theirs = pty.openpty()
-        self.resize(24, 80)
-        self.shown = ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "trebuchet", *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
-            start_new_session=True,
-        )  # fmt: skip
-        os.close(theirs)
-        os.set_blocking(self._ours, False)
-
-    def resize(self, rows: int, columns: int) -> None:
-        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, text: str) -> None:
-        os.write(self._ours, text.encode())
-
-    def read_until(self, text: str, seconds: float = 30) -> None:
-        """Wait until this stands on the screen, after what was waited for before."""
-        deadline = time.monotonic() + seconds
-        while text not in self.shown:
-            assert time.monotonic() < deadline, repr(self.shown)
-            try:
-                self.shown += os.read(self._ours, 65_536).decode(errors="replace")
-            except BlockingIOError:
-                time.sleep(0.02)
-            except OSError:
-                break
-        assert text in self.shown, repr(self.shown)
-        self.shown = self.shown.partition(text)[2]
 
 
 def test_exec_has_the_callers_streams_and_exit_code(trebuchet: Callable[..., Any], job: str) -> None:

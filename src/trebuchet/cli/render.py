@@ -78,6 +78,12 @@ def print_statuses(statuses: Sequence[JobStatus], form: Form | None, *, now: dat
         show(table(_STATUS_COLUMNS, [_status_row(status, now) for status in statuses]))
 
 
+def status_table(statuses: Sequence[JobStatus], *, now: datetime, said: Sequence[str]) -> str:
+    """The table of `print_statuses`, with what each job said last."""
+    rows = [(*_status_row(status, now), line) for status, line in zip(statuses, said, strict=True)]
+    return table((*_STATUS_COLUMNS, "SAID LAST"), rows)
+
+
 _STATUS_COLUMNS = ("JOB", "NAME", "CLUSTER", "CLOUD", "STATE", "EXIT", "SUBMITTED", "TOOK", "WHY")
 
 

@@ -51,6 +51,7 @@ _RECENT = timedelta(days=1)
 )
 @click.option("-a", "--all", "everything", is_flag=True, help="Old ones too.")
 @click.option("--cached", is_flag=True, help="As last seen; ask no control plane.")
+@click.option("-w", "--watch", is_flag=True, help="Keep it up to date, with each job's last line.")
 @form_options
 @session_options
 @pass_session
@@ -66,30 +67,43 @@ def status(
     form: Form | None,
     everything: bool,
     cached: bool,
+    watch: bool,
 ) -> None:
     """Show what runs, and what ended within a day.
 
     With a name, or a filter, old jobs are shown too.
     """
-    launcher, now = session.launcher, datetime.now(UTC)
+    launcher = session.launcher
     if everything and not cached and not launcher.jobs():
         launcher.adopt_everywhere()  # Nothing was ever launched from here: what runs is another machine's.
     cluster, job = _cluster_or_job(launcher, what, cluster, cloud)
-    by_cloud = launcher.status(cloud, cluster, job, cached=cached)
-    statuses = [each for group in by_cloud.values() for each in group]
-    statuses.sort(key=lambda each: each.submit_time or now, reverse=True)
-    shown = [
-        each
-        for each in statuses
-        if (not state or each.state.value in state)
-        and (name is None or fnmatchcase(each.name, name))
-        and (since is None or _age(each, now) <= timedelta(seconds=since))
-    ]
-    if not (everything or what or cluster or state or name or since):
-        shown = [each for each in shown if _is_recent(each, now)]
-    print_statuses(shown, form, now=now)
+
+    def look() -> tuple[list[JobStatus], int]:
+        """Those to be shown, and how many there are altogether."""
+        now = datetime.now(UTC)
+        by_cloud = launcher.status(cloud, cluster, job, cached=cached)
+        statuses = [each for group in by_cloud.values() for each in group]
+        statuses.sort(key=lambda each: each.submit_time or now, reverse=True)
+        shown = [
+            each
+            for each in statuses
+            if (not state or each.state.value in state)
+            and (name is None or fnmatchcase(each.name, name))
+            and (since is None or _age(each, now) <= timedelta(seconds=since))
+        ]
+        if not (everything or what or cluster or state or name or since):
+            shown = [each for each in shown if _is_recent(each, now)]
+        return shown, len(statuses)
+
+    if watch:
+        from trebuchet.cli.watching import watch_statuses  # noqa: PLC0415 - for this option alone
+
+        watch_statuses(launcher, lambda: look()[0])
+        return
+    shown, altogether = look()
+    print_statuses(shown, form, now=datetime.now(UTC))
     if not shown and form is None:
-        _tell_there_is_nothing(filtered=bool(statuses))
+        _tell_there_is_nothing(filtered=altogether > 0)
     _tell_what_is_stale(shown)
 
 

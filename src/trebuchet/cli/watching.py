@@ -1,0 +1,89 @@
+"""`trebuchet status --watch`: a table of jobs that keeps itself up to date."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from trebuchet.cli.background import in_background
+from trebuchet.cli.console import printable
+from trebuchet.cli.render import status_table
+from trebuchet.errors import ControlPlaneError, NotFoundError
+from trebuchet.status import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from trebuchet.launcher import Launcher
+    from trebuchet.status import JobStatus
+
+_PAUSE_S = 2.0
+_AT_ONCE = 8
+_HOME, _CLEAR_BELOW, _CLEAR_LINE = "\x1b[H", "\x1b[J", "\x1b[K"
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+
+
+def watch_statuses(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) -> None:
+    """Show jobs on the whole terminal until Ctrl-C; then leave what was last seen on the screen.
+
+    Args:
+        launcher: Knows their output.
+        look: Looks them up.
+
+    Raises:
+        UsageError: There is no terminal.
+    """
+    if not sys.stdout.isatty():
+        raise click.UsageError("--watch draws on a terminal. For programs: trebuchet wait, or status --json.")
+    picture = ""
+    sys.stdout.write(_ENTER)
+    try:
+        for picture in in_background(_pictures(launcher, look)):
+            _draw(picture)
+    except KeyboardInterrupt:
+        pass  # That is how it ends.
+    finally:
+        sys.stdout.write(_LEAVE)
+        sys.stdout.flush()
+    click.echo(picture)
+
+
+def _pictures(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) -> Iterator[str]:
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="last-line") as pool:
+        while True:
+            statuses = look()
+            lines = list(pool.map(partial(_last_line, launcher), statuses))
+            now = datetime.now(UTC)
+            table = status_table(statuses, now=now, said=lines) if statuses else "No such jobs."
+            yield f"{now.astimezone():%H:%M:%S}   Ctrl-C leaves\n\n{table}"
+            time.sleep(_PAUSE_S)
+
+
+def _last_line(launcher: Launcher, status: JobStatus) -> str:
+    """What a running job said last."""
+    if status.state is not JobState.RUNNING:
+        return ""
+    try:
+        text = "".join(entry.message for entry in launcher.logs(status.key, tail=1))
+    except (ControlPlaneError, NotFoundError):
+        return "?"
+    return printable(text.rstrip("\r\n").rpartition("\r")[2])
+
+
+def _draw(picture: str) -> None:
+    columns, rows = shutil.get_terminal_size()
+    lines = [_cut(line, columns) for line in picture.splitlines()[: rows - 1]]
+    sys.stdout.write(_HOME + "".join(f"{line}{_CLEAR_LINE}\n" for line in lines) + _CLEAR_BELOW)
+    sys.stdout.flush()
+
+
+def _cut(line: str, columns: int) -> str:
+    bare = click.unstyle(line)
+    return line if len(bare) <= columns else bare[: columns - 1] + "…"

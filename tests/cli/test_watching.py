@@ -1,0 +1,35 @@
+"""The live table, on a terminal."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def test_the_table_shows_what_a_job_says_and_stays_when_one_leaves(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str]
+) -> None:
+    key = trebuchet("up", job_file("echo first; sleep 4; echo second; sleep 600"), "-d", "--json").json["key"]
+    terminal = Terminal("status", key, "--watch")
+    terminal.read_until("first")
+    terminal.read_until("second")
+    trebuchet("cancel", key)
+    terminal.read_until("CANCELLED")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.process.wait(timeout=30) == 0
+    terminal.read_until("CANCELLED")
+
+
+def test_without_a_terminal_it_says_what_to_use(trebuchet: Callable[..., Any]) -> None:
+    answer = trebuchet("status", "--watch")
+    assert answer.code == 201
+    assert "--json" in answer.err
