@@ -1,4 +1,4 @@
-"""A job's whole life as its owner sees it: launched, left by a killed client, followed, brought home, used."""
+"""A job's whole life as its owner sees it: launched, left by a killed client, followed, and used."""
 
 from __future__ import annotations
 
