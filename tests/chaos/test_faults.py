@@ -67,7 +67,7 @@ class Soak:
 
     def step(self) -> None:
         """One operation, with what may go wrong in it."""
-        self.bench.engine.set_faults(*(self._fault() for _ in range(self.dice.choice((0, 0, 1, 2)))))
+        self.bench.engine.set_faults(*(self._fault() for _ in range(self.dice.choice((0, 1, 2, 3)))))
         act = self.dice.choice(
             (self.up, self.up, self.up_again, self.cancel, self.look, self.list, self.sweep)
         )
@@ -81,7 +81,7 @@ class Soak:
     def _fault(self) -> dict[str, Any]:
         return {
             "call": self.dice.choice(CALLS),
-            "times": self.dice.randint(1, 3),
+            "times": self.dice.randint(1, 8),
             "after": self.dice.randint(0, 1),
             **self.dice.choice(
                 (
