@@ -44,12 +44,12 @@ class Upload:
         source: An absolute local path. For a folder its contents go to `target`, not the folder itself.
         target: An absolute path in the sandbox.
         role: `workdir` obeys the ignore files of a work dir; `file_mount` takes all; `credential` takes all
-            and is never baked into an image; `script` is one of ours.
+            and is never baked into an image.
     """
 
     source: Path
     target: str
-    role: Literal["workdir", "file_mount", "credential", "script"]
+    role: Literal["workdir", "file_mount", "credential"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +109,8 @@ class SandboxSpec:
         timeout_s: Seconds until the control plane ends it; 1 to 86,400.
         regions: Modal's region names; empty for any.
         uploads: What is to be there before the script starts.
+        scripts: Texts too long for `argv`, by their places; they are there before the command starts,
+            readable by root alone.
         volumes: Volumes by place.
         buckets: Buckets by place.
         ports: Ports reachable from outside through an encrypted tunnel.
@@ -128,6 +130,7 @@ class SandboxSpec:
     timeout_s: int = 86_400
     regions: tuple[str, ...] = ()
     uploads: tuple[Upload, ...] = ()
+    scripts: Mapping[str, str] = field(default_factory=dict[str, str])
     volumes: tuple[VolumeMount, ...] = ()
     buckets: tuple[BucketMount, ...] = ()
     ports: tuple[int, ...] = ()

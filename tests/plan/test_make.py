@@ -12,6 +12,7 @@ from trebuchet.files import job_from_text
 from trebuchet.job import JobConfig, JobResources, StorageMount
 from trebuchet.plan import make_plan
 from trebuchet.plan.export import plan_to_dict
+from trebuchet.plan.script import oversize
 
 
 def test_a_job_made_in_python_is_accounted_for() -> None:
@@ -102,10 +103,18 @@ def test_a_git_ref_that_is_none_is_refused(ref: str) -> None:
         )
 
 
-def test_scripts_that_cannot_be_sent_are_refused() -> None:
-    for run in ("x" * 70_000, "é" * 66_000):
-        with pytest.raises(PlanError, match="can be passed"):
-            make_plan(JobConfig(run=run), cloud="modal")
+@pytest.mark.parametrize("run", ["x" * 70_000, "é" * 66_000])
+def test_scripts_too_long_for_arguments_travel_as_files(run: str) -> None:
+    [spec] = make_plan(JobConfig(run=run, setup="short"), cloud="modal").candidates
+    assert sorted(spec.scripts.values()) == sorted([run, "short"])
+    assert run not in spec.argv
+    assert oversize(spec.argv) is None
+
+
+def test_what_is_kept_counts_as_arguments_too() -> None:
+    assert make_plan(JobConfig(run="x" * 40_000, outputs=["y" * 20_000]), cloud="modal").candidates[0].scripts
+    with pytest.raises(PlanError, match="can be passed"):
+        make_plan(JobConfig(run="x", outputs=["y" * 70_000]), cloud="modal")
 
 
 def test_the_model_cache_can_be_left_out() -> None:

@@ -107,8 +107,11 @@ def _common(
         cache = cache_mount(cache_volume, [*arriving, *storage.places.items()], findings)
         volumes = [*volumes, cache] if cache else volumes
     git, local = (source, ()) if isinstance(source, GitSource) else (None, (source,) if source else ())
+    folders = [volume.path for volume in volumes if volume.name is None]
+    runs = command(job, git, folders, findings)
     return SandboxSpec(
-        argv=command(job, git, tool_variables(None), findings),
+        argv=runs.argv,
+        scripts=runs.scripts,
         workdir=WORK_DIR,
         env=env,
         timeout_s=timeout_s(job, findings),

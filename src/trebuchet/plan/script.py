@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 WORK_DIR = "/root/sky_workdir"
 """Where scripts of both dialects start; SkyPilot's place, which scripts name."""
 
+SCRIPT_PLACE = "/root/.trebuchet"
+"""Where scripts arrive that are too long for arguments."""
+
 ARGV_CHARACTERS = 65_536
 """All arguments of a sandbox together, in characters (the SDK's limit, `ARG_MAX_BYTES`)."""
 
@@ -28,9 +31,23 @@ def _part(name: str) -> str:
 
 def script_argv(job: JobConfig) -> tuple[str, ...]:
     """The command that runs a job's scripts, before the facts of a launch are added."""
+    return _command(job.dialect, job.setup or "", job.run)
+
+
+def file_argv(job: JobConfig) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The same for scripts that are too long for arguments: the command, and the files it reads them from."""
+    scripts = {"setup": job.setup, "run": job.run}
+    files = {f"{SCRIPT_PLACE}/{name}": text for name, text in scripts.items() if text}
+    facts = [f"{name}-file={SCRIPT_PLACE}/{name}" for name, text in scripts.items() if text]
+    return (*_command(job.dialect, "", ""), *facts), files
+
+
+def _command(dialect: str, setup: str, run: str) -> tuple[str, ...]:
     wrapper, sudo = _part("wrapper.sh"), _part("sudo.sh")
-    scripts = (job.dialect, job.setup or "", job.run)
-    return ("bash", "-c", wrapper, "trebuchet", *scripts, f"sudo={sudo}", f"workdir={WORK_DIR}")
+    return (
+        *("bash", "-c", wrapper, "trebuchet", dialect, setup, run),
+        *(f"sudo={sudo}", f"workdir={WORK_DIR}"),
+    )
 
 
 def bind_launch(
@@ -73,8 +90,8 @@ def oversize(argv: tuple[str, ...]) -> str | None:
     """
     characters = sum(map(len, argv))
     if characters > ARGV_CHARACTERS:
-        return f"the scripts come to {characters:,} characters; {ARGV_CHARACTERS:,} can be passed"
+        return f"its command comes to {characters:,} characters; {ARGV_CHARACTERS:,} can be passed"
     longest = max(len(argument.encode()) for argument in argv)
     if longest > ARGUMENT_BYTES:
-        return f"one script comes to {longest:,} bytes; {ARGUMENT_BYTES:,} can be passed"
+        return f"one argument comes to {longest:,} bytes; {ARGUMENT_BYTES:,} can be passed"
     return None

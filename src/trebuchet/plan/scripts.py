@@ -1,39 +1,79 @@
-"""The job's scripts as a command, and what cannot travel in one."""
+"""The job's scripts as a command; those too long for one, as files beside it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trebuchet.plan.script import bind_launch, oversize, script_argv
+from trebuchet.plan.environment import tool_variables
+from trebuchet.plan.script import bind_launch, file_argv, oversize, script_argv
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trebuchet.job import JobConfig
     from trebuchet.plan.findings import Findings
     from trebuchet.plan.uploads import GitSource
 
 _LONGEST_KEY = "x" * 64
+_LONGEST_TIME_S = 10_000_000
 
 
-def command(
-    job: JobConfig, git: GitSource | None, variables: Mapping[str, str], findings: Findings
-) -> tuple[str, ...]:
-    """The argv of a sandbox, before the facts of a launch are added."""
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a sandbox runs.
+
+    Attributes:
+        argv: Before the facts of a launch are added.
+        scripts: The texts that `argv` names by their places.
+    """
+
+    argv: tuple[str, ...]
+    scripts: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def command(job: JobConfig, git: GitSource | None, folders: Sequence[str], findings: Findings) -> Command:
+    """The command of a sandbox.
+
+    Args:
+        job: Whose scripts.
+        git: The repository that the work dir is cloned from.
+        folders: Made before the scripts start.
+        findings: Where what is wrong is said.
+    """
     findings.translated("setup", "run")
     if not job.run.strip():
         findings.refused("run", "it is empty", "write the script that is the job")
-    for field, script in (("setup", job.setup or ""), ("run", job.run)):
+    for name, script in (("setup", job.setup or ""), ("run", job.run)):
         if fault := _fault(script):
-            findings.refused(field, fault, "take it out")
-    argv = script_argv(job)
+            findings.refused(name, fault, "take it out")
+    facts = [f"folder:{folder}" for folder in folders]
     if git is not None:
-        argv = (*argv, f"clone={git.url}", *([f"ref={git.ref}"] if git.ref else []))
-    if findings.refusals:
-        return argv
-    if fault := oversize(bind_launch(argv, nonce=_LONGEST_KEY, attempt=1, variables=variables)):
-        findings.refused("run", f"{fault}", "put the long part into a file of the work dir, and call it")
-    return argv
+        facts += [f"clone={git.url}", *([f"ref={git.ref}"] if git.ref else [])]
+    argv = (*script_argv(job), *facts)
+    if findings.refusals or _as_launched(job, argv) is None:
+        return Command(argv)
+    argv, scripts = file_argv(job)
+    argv = (*argv, *facts)
+    if fault := _as_launched(job, argv):
+        findings.refused("run", fault, "shorten the paths and names that the job lists")
+    return Command(argv, scripts)
+
+
+def _as_launched(job: JobConfig, argv: tuple[str, ...]) -> str | None:
+    """Why a command is too long once all is added that a launch can add; None where it is not."""
+    return oversize(
+        bind_launch(
+            argv,
+            nonce=_LONGEST_KEY,
+            attempt=_LONGEST_TIME_S,
+            variables={**tool_variables(None), "SKYPILOT_TASK_ID": _LONGEST_KEY, "TREBUCHET_RESUME": "1"},
+            outputs=_LONGEST_KEY,
+            keep=job.outputs or (),
+            limit_s=_LONGEST_TIME_S,
+            grace_s=_LONGEST_TIME_S,
+        )
+    )
 
 
 def _fault(script: str) -> str | None:

@@ -4,16 +4,19 @@
 # how far they got, on marker lines that Trebuchet's own views of the log leave out.
 dialect=$1 setup=$2 run=$3
 shift 3
-nonce='' sudo='' workdir='' clone='' ref='' outputs='' limit='' grace=30 keep=()
+nonce='' sudo='' workdir='' setup_file='' run_file='' clone='' ref='' outputs='' limit='' grace=30 keep=() folders=()
 for fact in "$@"; do
   case $fact in
     nonce=*) nonce=${fact#*=} ;;
     sudo=*) sudo=${fact#*=} ;;
     workdir=*) workdir=${fact#*=} ;;
+    setup-file=*) setup_file=${fact#*=} ;; # where a script too long for an argument has arrived
+    run-file=*) run_file=${fact#*=} ;;
     clone=*) clone=${fact#*=} ;; # a git repository whose contents the work dir gets
     ref=*) ref=${fact#*=} ;; # its branch, tag or commit
     outputs=*) outputs=${fact#*=} ;; # the folder that outlives the sandbox
     keep:*) keep+=("${fact#keep:}") ;; # what to copy there at the end
+    folder:*) folders+=("${fact#folder:}") ;; # what stands for a volume without a name
     limit=*) limit=${fact#*=} ;; # seconds until the scripts are asked to make room for a successor
     grace=*) grace=${fact#*=} ;; # seconds they then have
     export:*) export "${fact#export:}" ;;
@@ -23,13 +26,15 @@ marker() { printf '[trebuchet:%s] %s\n' "$nonce" "$1" >&2; }
 stop() { printf 'trebuchet: %s\n' "$1" >&2; marker "end=125 phase=start"; exit 125; }
 
 export HOME=/root
-mkdir -p "$HOME" "$workdir" 2>/dev/null
+mkdir -p "$HOME" "$workdir" "${folders[@]}" 2>/dev/null
 cd "$workdir" || stop "the work dir $workdir cannot be entered"
 room=$(mktemp -d /tmp/trebuchet.XXXXXXXX) && mkdir "$room/bin" || stop "there is no room in /tmp for the scripts"
+write() { if [ -n "$3" ]; then cat -- "$3"; else printf '%s' "$2"; fi >"$room/$1"; }
 {
-  printf '%s' "$setup" >"$room/setup" && printf '%s' "$run" >"$room/run" &&
+  write setup "$setup" "$setup_file" && write run "$run" "$run_file" &&
     printf '%s' "$sudo" >"$room/bin/sudo" && chmod 755 "$room/bin/sudo" && printf '%s' "$PATH" >"$room/path"
 } || stop "there is no room in /tmp for the scripts"
+setup=${setup:-$setup_file} # from here on only asked whether there is one
 
 fetch() {
   # A token, where there is one, goes from the environment to git alone: neither to argv nor to the repository.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import modal
 
 from trebuchet.engines.modal.mounts import mounts
+from trebuchet.engines.modal.scripts import script_uploads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +21,15 @@ def create(connection: Connection, spec: SandboxSpec, on_build_output: Callable[
 
     The SDK drops a cpu or memory of the wrong type without a word, hence the conversions.
     """
+    with script_uploads(spec.scripts) as scripts:
+        files = (*spec.uploads, *scripts)
+        image = connection.images.get(spec.image, files, on_build_output, _registry_login(spec))
     sandbox = modal.Sandbox.create(
         *spec.argv,
         app=connection.need_app(),
         name=spec.name,
         tags=dict(spec.tags),
-        image=connection.images.get(spec.image, spec.uploads, on_build_output, _registry_login(spec)),
+        image=image,
         env=dict(spec.env),
         secrets=[connection.secret(name) for name in spec.secrets],
         timeout=int(spec.timeout_s),
