@@ -38,6 +38,7 @@ class Observation:
         reason: None while it runs.
         exit_code: None while it runs, or where it had none.
         waiting_for: What a pending sandbox waits for, in words, where known.
+        message: Why it could not start, in the control plane's words, where it gave any.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Observation:
     reason: Reason | None = None
     exit_code: int | None = None
     waiting_for: str | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _TIMED_OUT = 124
 _ENDED_BY_REQUEST = 137
+_LONGEST_MESSAGE = 500
 
 _QUEUES = re.compile(r"sb-[0-9A-Za-z]{22}")
 """Ids of the older backend, which alone queues sandboxes: those with a GPU."""
@@ -51,7 +52,8 @@ def observe(sandbox: modal.Sandbox, *, scheduled: bool) -> Observation:
     code = sandbox.returncode
     if code is not None:
         state, reason, exit_code = _ending(sandbox, code)
-        return Observation(id=sandbox_id, state=state, reason=reason, exit_code=exit_code)
+        message = _private_message(sandbox) if reason is Reason.LAUNCH_FAILED else None
+        return Observation(id=sandbox_id, state=state, reason=reason, exit_code=exit_code, message=message)
     if scheduled or not _QUEUES.fullmatch(sandbox_id) or is_scheduled(sandbox):
         return Observation(id=sandbox_id, state=JobState.RUNNING)
     return Observation(id=sandbox_id, state=JobState.PENDING, waiting_for="a GPU")
@@ -93,10 +95,24 @@ def _ending(sandbox: modal.Sandbox, code: int) -> tuple[JobState, Reason, int | 
 
 
 def _private_status(sandbox: modal.Sandbox) -> str:
-    """The result's own status by name, from inside the SDK's object; empty where it is not found there."""
+    """The result's own status by name; empty where it is not found."""
+    result = _private_result(sandbox)
+    names: Any = getattr(result, "GenericStatus", None)
+    return "" if names is None else str(names.Name(result.status)).removeprefix("GENERIC_STATUS_")
+
+
+def _private_message(sandbox: modal.Sandbox) -> str | None:
+    """What the result says went wrong, shortened to what a person reads; None where it says nothing."""
+    said = str(getattr(_private_result(sandbox), "exception", "")).strip()
+    if not said:
+        return None
+    return said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]} …"
+
+
+def _private_result(sandbox: modal.Sandbox) -> Any:
+    """The result, from inside the SDK's object; None where it is not found there."""
     for inner in vars(sandbox).values():
         result: Any = getattr(getattr(inner, "_impl", None), "result", None)
-        names: Any = getattr(result, "GenericStatus", None)
-        if result is not None and names is not None:
-            return str(names.Name(result.status)).removeprefix("GENERIC_STATUS_")
-    return ""
+        if result is not None:
+            return result
+    return None
