@@ -53,11 +53,11 @@ def run_as_nobody(
     )
 
 
-def python_of_nobody(folder: Path) -> str:
-    """A Python of this version that an ordinary user can run, and that finds the package; skips without."""
+def python_of_nobody(folder: Path, *, needs: str = "trebuchet") -> str:
+    """A Python of this version that an ordinary user can run, and that finds both packages; skips without."""
     if os.geteuid() != 0:
         pytest.skip("the tests run as an ordinary user already")
-    question = "import sys, trebuchet; print(sys.version_info[:2])"
+    question = f"import sys, trebuchet, {needs}; print(sys.version_info[:2])"
     for candidate in (sys.executable, shutil.which("python3", path="/usr/bin:/usr/local/bin")):
         try:
             answer = run_as_nobody([candidate or "", "-c", question], folder)

@@ -90,7 +90,7 @@ class Database:
         self._on_step(f"before {step}")
         with self._errors(), self._connection() as connection:
             connection.execute(f"PRAGMA synchronous = {sync}")
-            self._begin(connection)
+            _when_free(connection, "BEGIN IMMEDIATE")
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -126,18 +126,6 @@ class Database:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    def _begin(self, connection: sqlite3.Connection) -> None:
-        give_up = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > give_up:
-                    raise
-                time.sleep(0.01)
-            else:
-                return
-
     def _make_private(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
@@ -169,11 +157,11 @@ class Database:
 
     def _run_migrations(self) -> None:
         with self._connection() as connection:
-            self._use_wal(connection)
+            _when_free(connection, "PRAGMA journal_mode = WAL")
             self._migrate_with(connection)
 
     def _migrate_with(self, connection: sqlite3.Connection) -> None:
-        self._begin(connection)
+        _when_free(connection, "BEGIN IMMEDIATE")
         try:
             # Another process may have been faster.
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
@@ -186,19 +174,6 @@ class Database:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
-
-    def _use_wal(self, connection: sqlite3.Connection) -> None:
-        # The change of mode does not wait for its turn as other statements do.
-        give_up = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > give_up:
-                    raise
-                time.sleep(0.01)
-            else:
-                return
 
     def _put_aside(self) -> None:
         self.close()
@@ -256,6 +231,20 @@ class Database:
                 f"Another process has held the ledger {self.path} for a minute.", hint="Try again."
             )
         return LedgerError(f"The ledger {self.path} cannot be used: {error}.")
+
+
+def _when_free(connection: sqlite3.Connection, statement: str) -> None:
+    """Run a statement for which SQLite's own waiting does not hold, or not for long enough."""
+    give_up = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:
