@@ -1,11 +1,14 @@
-"""A process that does one thing with the launcher, to be killed while it does: `child.py ACTION KEY [GPU]`."""
+"""A process that does one thing with the launcher, and may be killed meanwhile: `child.py ACTION KEY [GPU]`."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
+import grpclib.client
+
 from trebuchet import JobConfig, JobResources, Launcher
+from trebuchet.lifecycle.steps import step
 
 VALUES = {"SECRET": "canary-value"}
 AGAIN: dict[str, Any] = {
@@ -23,7 +26,25 @@ AGAIN: dict[str, Any] = {
 """Jobs whose first attempt soon ends, and whose second does not."""
 
 
+def count_calls() -> None:
+    """Let every single call on the wire be a step, beside those that the launcher itself counts."""
+    request, leave = grpclib.client.Channel.request, grpclib.client.Stream.__aexit__
+
+    def counted_request(channel: Any, name: str, *arguments: Any, **options: Any) -> Any:
+        step(f"before call {name}")
+        return request(channel, name, *arguments, **options)
+
+    async def counted_leave(stream: Any, *arguments: Any) -> Any:
+        answer = await leave(stream, *arguments)
+        step("after call")
+        return answer
+
+    grpclib.client.Channel.request = counted_request
+    grpclib.client.Stream.__aexit__ = counted_leave
+
+
 def main() -> None:
+    count_calls()
     action, key, *gpu = sys.argv[1:]
     launcher = Launcher()
     if action in AGAIN:
