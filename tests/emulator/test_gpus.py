@@ -72,6 +72,16 @@ def test_what_the_machine_has_is_given(engine: Engine, gpu: str) -> None:
     assert engine.run("echo", "ran", gpu=gpu) == (0, "ran\n")
 
 
+def test_pretended_gpus_are_told_by_index_and_never_shared(engine: Engine) -> None:
+    say = "echo $CUDA_VISIBLE_DEVICES $NVIDIA_VISIBLE_DEVICES; sleep 60"
+    both = [engine.create("sh", "-c", say, gpu="H100") for _ in range(2)]
+    told = [next(iter(sandbox.stdout)).split() for sandbox in both]
+    for sandbox in both:
+        sandbox.terminate()
+        sandbox.wait(raise_on_termination=False)
+    assert sorted(told) == [["0", "0"], ["1", "1"]]
+
+
 def test_one_that_waits_is_listed_and_has_no_logs_yet(held: Engine) -> None:
     creating = Creating(held, "echo", "at last", gpu="H100")
     (sandbox_id,) = held.listed(mark=creating.mark)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WINDOW = 16 * 1024 * 1024
+LARGEST_MESSAGE = 32 * 1024 * 1024
 FULL = {errno.ENOSPC, errno.EDQUOT}
 STATUSES: dict[type[Exception], Status] = {
     errors.NotFoundError: Status.NOT_FOUND,
@@ -112,6 +113,7 @@ class GrpcServer(Server):
     async def _answer(self, call: Call, method: Method | None, stream: AnyStream) -> None:
         if method is None:
             raise GRPCError(Status.UNIMPLEMENTED, f"The local engine does not serve {call.name}.")
+        _limit_messages(stream)
         try:
             if method.feed is not None:
                 await stream.send_message(await method.feed(call, aiter(stream)))
@@ -135,6 +137,20 @@ class GrpcServer(Server):
             raise GRPCError(
                 Status.INTERNAL, f"The local engine failed in {call.name}; its log says why."
             ) from error
+
+
+def _limit_messages(stream: AnyStream) -> None:
+    """Refuse a message by the length it announces, before any of it is kept."""
+    # The names are private to grpclib, which reads a message of any length.
+    inner: Any = getattr(stream, "_stream")  # noqa: B009
+    receive = inner.recv_data
+
+    async def receive_within_reason(length: int) -> bytes:
+        if length > LARGEST_MESSAGE:
+            raise GRPCError(Status.RESOURCE_EXHAUSTED, f"A message has at most {LARGEST_MESSAGE} bytes.")
+        return await receive(length)
+
+    inner.recv_data = receive_within_reason
 
 
 class _Mapping:

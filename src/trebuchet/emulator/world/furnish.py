@@ -75,7 +75,7 @@ class Furniture:
         return ProcessSpec(
             id=ask.id,
             argv=(*manner.entrypoint, *(ask.argv or manner.command)) if built else ask.argv,
-            env={**self._identity(ask), **manner.variables, **env},
+            env={**self._identity(ask), **self._pretended(sandbox), **manner.variables, **env},
             workdir=ask.workdir or manner.workdir,
             root_layers=(root,) if root else (),
             layers=layers,
@@ -95,6 +95,13 @@ class Furniture:
         for place in ask.volumes:
             source = self._volumes.place(place.volume_id, place.sub_path)
             yield Bind(source=source, target=place.path, read_only=place.read_only)
+
+    def _pretended(self, sandbox: Sandbox) -> dict[str, str]:
+        """What a program looks at first that asks which GPUs it has; real ones come with their devices."""
+        if self._devices or not sandbox.standing.gpus:
+            return {}
+        indices = ",".join(map(str, sandbox.standing.gpus))
+        return {"CUDA_VISIBLE_DEVICES": indices, "NVIDIA_VISIBLE_DEVICES": indices}
 
     def _identity(self, ask: Ask) -> dict[str, str]:
         return {

@@ -203,9 +203,11 @@ class Volumes:
 
         Raises:
             NotFoundError: There is nothing at the path.
-            InvalidError: A folder, and `recursive` is not set.
+            InvalidError: A folder, and `recursive` is not set; or the path leads out of the volume.
         """
         pure = PurePosixPath("/", path)
+        if pure.name == "..":  # the parent of the last part is all that `resolve` sees
+            raise InvalidError(f"{path!r} leads out of the volume.")
         # The last part is not followed: a link is removed, not what it points to.
         target = (
             self.resolve(volume_id, str(pure.parent)) / pure.name
