@@ -1,4 +1,4 @@
-"""A process that does one thing with the launcher, and may be killed meanwhile: `child.py ACTION KEY [GPU]`."""
+"""A process that does one thing with the launcher, to be killed meanwhile: `child.py ACTION KEY [GPU]`."""
 
 from __future__ import annotations
 

@@ -24,6 +24,9 @@ _LONGEST_PAUSE_S = 300.0
 
 def begin_another(context: Context, job: Job, outcome: Outcome, *, at: float) -> bool:
     """Write an attempt's end down, and the next attempt; False where the job ends with this one."""
+    if outcome.cut and job.cancel_at is None and is_foreign(context, job):
+        successor = _successor(job, outcome, restarts=job.restarts, not_before=at)
+        return context.ledger.again(job.current, outcome, successor, why=_why(outcome), at=at)
     if not job.watched or job.cancel_at is not None:
         return False
     recipe = context.ledger.recipe(job.key)
@@ -78,3 +81,15 @@ def _why(outcome: Outcome) -> str:
 def is_due(job: Job, now: float) -> bool:
     """Whether the newest attempt may be begun."""
     return job.again_at is None or now >= job.again_at
+
+
+def is_foreign(context: Context, job: Job) -> bool:
+    """Whether another ledger launched the job, so that only that one can begin another attempt."""
+    return not context.ledger.recipe(job.key).candidates
+
+
+def follow(context: Context, job: Job) -> None:
+    """See whether the ledger that launched a job has begun its next attempt."""
+    found = context.engine.find(context.tag("launch", job.current.launch_tag))
+    if found:
+        context.learn_id(job.current, found[0])

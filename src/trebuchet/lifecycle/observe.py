@@ -22,8 +22,14 @@ _MARKERS_WITHIN = 200
 _KILLED = frozenset({None, 137, 143})
 
 
-def outcome_of(engine: Engine, job: Job, seen: Observation) -> Outcome:
+def outcome_of(engine: Engine, job: Job, seen: Observation, *, may_be_cut: bool) -> Outcome:
     """How a job ended, from a final observation.
+
+    Args:
+        engine: Its control plane.
+        job: Its row.
+        seen: The observation.
+        may_be_cut: Whether it may have been asked to make room for a successor, so that its log has to tell.
 
     Raises:
         ClusterUnreachableError: The log, which tells `setup` from `run`, could not be read; ask again later.
@@ -32,7 +38,7 @@ def outcome_of(engine: Engine, job: Job, seen: Observation) -> Outcome:
         return cancelled(job)
     if seen.state is JobState.CANCELLED:
         return Outcome(state=JobState.CANCELLED, reason=Reason.CANCELLED)
-    if seen.state is JobState.SUCCEEDED and not job.watched:
+    if seen.state is JobState.SUCCEEDED and not may_be_cut:
         return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code, phase=Phase.DONE)
     if seen.reason is not Reason.EXIT:
         failure = None if seen.message is None else _failure(LaunchError(seen.message))

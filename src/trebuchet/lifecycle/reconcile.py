@@ -126,7 +126,8 @@ def look_up(context: Context, job: Job) -> None:
         return
     now = context.clock.now()
     if seen.state.is_final:
-        end(context, job, observe.outcome_of(context.engine, job, seen))
+        may_be_cut = job.watched or again.is_foreign(context, job)
+        end(context, job, observe.outcome_of(context.engine, job, seen, may_be_cut=may_be_cut))
     elif job.cancel_at is not None:
         create.terminate(context, job.sandbox_id)
     elif seen.state is JobState.RUNNING:
@@ -178,13 +179,15 @@ def _not_known(context: Context, job: Job) -> None:
 
 def finish_launch(context: Context, job: Job) -> None:
     """Finish a launch that its process did not: adopt what it made, make what it did not, or say why not."""
-    attempt = job.current
+    if job.current.number > 1 and again.is_foreign(context, job):
+        again.follow(context, job)
+        return
     if not again.is_due(job, context.clock.now()) and job.cancel_at is None:
         return
     if _is_for_the_keeper(context, job):
         ensure_keeper(context)
         return
-    with create.claimed(context, attempt) as mine:
+    with create.claimed(context, job.current) as mine:
         if not mine:
             return
         job = context.fresh(job)

@@ -17,6 +17,7 @@ from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import Any
 
     from support.bench import Bench
@@ -244,3 +245,20 @@ def test_what_a_job_may_cost_becomes_its_sandboxs_own_time_limit(bench: Bench) -
     assert (done.state, done.reason) == (JobState.FAILED, Reason.TIMEOUT)
     assert launcher.contexts.ledger.attempts(status.key)[0].allotted_s == 2
     launcher.close()
+
+
+def test_another_ledger_follows_a_chain_and_does_not_take_a_links_end_for_its_own(
+    short_lived: Alone, tmp_path: Path
+) -> None:
+    (tmp_path / "local").symlink_to(short_lived.bench.home / "local")
+    elsewhere = Launcher(replace(short_lived.launcher.settings, home=tmp_path))
+    run = "[ $TREBUCHET_ATTEMPT = 1 ] || exit 0; trap 'exit 0' TERM; sleep 60 & wait"
+    status = short_lived.up(run, timeout=100)
+    [seen] = elsewhere.status("local", short_lived.bench.cluster)["local"]
+    assert seen.id == status.id
+    wait_until(lambda: short_lived.bench.running() == [])
+    wait_until(lambda: elsewhere.find(status.key).state is JobState.PENDING)
+    assert not elsewhere.find(status.key).done
+    done = short_lived.launcher.wait([status.key], timeout=60)[0]
+    assert (done.state, done.attempt) == (JobState.SUCCEEDED, 2)
+    elsewhere.close()
