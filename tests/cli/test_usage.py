@@ -140,3 +140,14 @@ def test_light_commands_load_no_heavy_library() -> None:
         )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         assert done.stderr.splitlines()[-1] == "[]", arguments
+
+
+def test_a_folder_that_is_gone_is_named_as_the_trouble(tmp_path: Path) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text("run: echo x")
+    script = 'mkdir "$1/gone" && cd "$1/gone" && rmdir "$1/gone" && exec "$2" -m trebuchet up "$1/job.yaml"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", str(tmp_path), sys.executable], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 201
+    assert "is gone" in done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from trebuchet.client.log_stream import ModalLogStream
-from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, LaunchError
+from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, LaunchError, UsageError
 from trebuchet.lifecycle import cancel, launch, naming, reconcile
 from trebuchet.lifecycle.adopt import adopt
 from trebuchet.lifecycle.contexts import Contexts
@@ -180,7 +180,7 @@ class Client:
             cloud=self.cloud,
             cache_volume=self.settings.cache_volume,
             machine=self._machine(),
-            here=Path.cwd(),
+            here=_here(),
             home=Path.home(),
         )
 
@@ -374,3 +374,12 @@ class LocalClient(Client):
             cpus=os.cpu_count(),
             memory_mib=memory // 2**20,
         )
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError(
+            "The folder that this was started in is gone.", hint="Change into one that is there."
+        ) from error
