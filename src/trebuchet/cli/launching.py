@@ -12,6 +12,7 @@ from trebuchet.cli.ended import tell_the_end
 from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.cli.progress import progress_for
 from trebuchet.cli.render import print_json, print_statuses, status_record
+from trebuchet.cli.travelling import Memory, notes_of, travelling
 from trebuchet.errors import ControlPlaneError
 
 if TYPE_CHECKING:
@@ -50,8 +51,17 @@ class Request:
 
     def launch(self, progress: Progress) -> JobStatus:
         """Create it, or find the one that the key has made already."""
-        for note in self.launcher.plan(self.job).notes:
+        planned = self.launcher.plan(self.job)
+        for note in planned.notes:
             tell_note(f"{note.field}: {note.done}, {note.why}")
+        sent = travelling(planned)
+        for said in notes_of(sent):
+            tell_note(printable(said))
+        settings = self.launcher.settings
+        memory = Memory(settings.home, f"{planned.cloud} {settings.profile} {settings.environment}")
+        for one in filter(memory.unchanged, sent):
+            told = f"{one.amount}, unchanged since it was last sent: nothing is uploaded"
+            tell(printable(f"{one.upload.source}: {told}"))
         _, status = self.launcher.up(
             self.job,
             self.cluster,
@@ -60,6 +70,9 @@ class Request:
             on_build_output=progress.build_output,
             on_waiting=progress.waiting,
         )
+        if self.key is None:  # With one, an earlier launch may have come back, and nothing was sent.
+            for one in sent:
+                memory.keep(one)
         return status
 
 

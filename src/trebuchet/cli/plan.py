@@ -10,11 +10,13 @@ from trebuchet.cli.console import show
 from trebuchet.cli.jobfile import JobOptions, job_options, read_job
 from trebuchet.cli.plan_text import plan_text
 from trebuchet.cli.render import json_option, print_json
+from trebuchet.cli.travelling import travelling
 from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
 
 if TYPE_CHECKING:
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
+    from trebuchet.cli.travelling import Travelling
 
 
 @click.command(
@@ -38,9 +40,20 @@ def plan(ctx: click.Context, session: Session, file: str, form: Form | None, **o
     """
     job = read_job(file, ctx.meta[OVERRIDES], JobOptions(**options))
     planned = session.launcher.plan(job)
+    sent = travelling(planned)
     if form == "json":
         from trebuchet.plan.export import plan_to_dict  # noqa: PLC0415 - for JSON alone
 
-        print_json(plan_to_dict(planned))
+        print_json({**plan_to_dict(planned), "files": [_counted(one) for one in sent]})
     else:
-        show(plan_text(planned, job))
+        show(plan_text(planned, job, sent))
+
+
+def _counted(one: Travelling) -> dict[str, Any]:
+    return {
+        "source": str(one.upload.source),
+        "count": one.manifest.count,
+        "bytes": one.manifest.bytes,
+        "largest": [{"path": file.path, "bytes": file.size} for file in one.manifest.largest()],
+        "left_out": [{"path": left.path, "why": left.why} for left in one.manifest.left_out],
+    }

@@ -11,27 +11,35 @@ from trebuchet.cli.console import printable
 from trebuchet.cli.render import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from trebuchet.cli.travelling import Travelling
     from trebuchet.job import JobConfig
     from trebuchet.plan.model import Note, Plan
-    from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, Upload, VolumeMount
+    from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, VolumeMount
 
 _LABEL_WIDTH = 12
 _WIDTH = 100
 
 
-def plan_text(plan: Plan, job: JobConfig) -> str:
-    """What would be asked of the control plane, and every note. Names of variables, never values."""
+def plan_text(plan: Plan, job: JobConfig, sent: Sequence[Travelling]) -> str:
+    """What would be asked of the control plane, and every note. Names of variables, never values.
+
+    Args:
+        plan: What would be asked.
+        job: What was wanted.
+        sent: The plan's uploads, counted.
+    """
     first = plan.candidates[0]
     lines = [
         f"{printable(job.name or 'unnamed')}, read as {_DIALECTS[plan.dialect]}, for cloud {plan.cloud}",
         "",
     ]
-    lines += [line for label, text in _rows(plan, job, first) for line in _wrapped(label, text)]
-    if plan.notes:
-        lines += ["", "Notes"]
-        lines += [f"  {click.style(note.field, bold=True)}: {_note(note)}" for note in plan.notes]
+    lines += [line for label, text in _rows(plan, job, first, sent) for line in _wrapped(label, text)]
+    notes = [f"  {click.style(note.field, bold=True)}: {_note(note)}" for note in plan.notes]
+    notes += [f"  {printable(left)}" for one in sent for left in one.left_out()]
+    if notes:
+        lines += ["", "Notes", *notes]
     return "\n".join(lines)
 
 
@@ -48,14 +56,16 @@ def _note(note: Note) -> str:
 _DIALECTS = {"oumi": "Oumi's job file", "skypilot": "SkyPilot's task file"}
 
 
-def _rows(plan: Plan, job: JobConfig, spec: SandboxSpec) -> Iterator[tuple[str, str]]:
+def _rows(
+    plan: Plan, job: JobConfig, spec: SandboxSpec, sent: Sequence[Travelling]
+) -> Iterator[tuple[str, str]]:
     yield "image", _image(spec.image)
     yield from _labelled("gpu", [_candidate(each) for each in plan.candidates])
     yield "cpu", _cpu(spec)
     yield "timeout", duration(spec.timeout_s)
     if spec.workdir:
         yield "starts in", spec.workdir
-    yield from _labelled("upload", [_upload(each) for each in spec.uploads])
+    yield from _labelled("upload", [_upload(each) for each in sent])
     yield from _labelled("volume", [_volume(each) for each in spec.volumes])
     yield from _labelled("bucket", [_bucket(each) for each in spec.buckets])
     yield from _labelled("env", [", ".join(sorted(spec.env))] if spec.env else [])
@@ -104,8 +114,10 @@ def _cpu(spec: SandboxSpec) -> str:
     return f"{cores}, {memory}"
 
 
-def _upload(upload: Upload) -> str:
-    return f"{upload.source} to {upload.target} ({upload.role.replace('_', ' ')})"
+def _upload(one: Travelling) -> str:
+    upload = one.upload
+    amount = f"{one.amount}; the largest: {one.largest}" if one.manifest.count else "nothing is in it"
+    return f"{upload.source} to {upload.target} ({upload.role.replace('_', ' ')}): {amount}"
 
 
 def _volume(volume: VolumeMount) -> str:

@@ -1,0 +1,76 @@
+"""What travels with a job is told before it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Answer
+
+JOB = "workdir: project\nnum_nodes: 1\nrun: ls -A\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "empty").mkdir(parents=True)
+    (folder / "sub").mkdir()
+    (folder / "sub" / "words").write_text("12345")
+    (folder / "letter").write_text("1")
+    (folder / "to-folder").symlink_to("sub")
+    (folder / "to-nowhere").symlink_to("gone")
+    (tmp_path / "job.yaml").write_text(JOB)
+    return folder
+
+
+def test_a_plan_counts_what_would_be_sent(trebuchet: Callable[..., Answer], project: Path) -> None:
+    answer = trebuchet("plan", "job.yaml", "--cloud", "local")
+    told = " ".join(answer.out.split())
+    assert "2 files, 6 bytes; the largest: sub/words (5 bytes)" in told
+    for left in (
+        "an empty folder is not sent: empty",
+        "not followed: to-folder",
+        "leads nowhere: to-nowhere",
+    ):
+        assert left in told
+    [files] = trebuchet("plan", "job.yaml", "--cloud", "local", "--json").json["files"]
+    assert (files["source"], files["count"], files["bytes"]) == (str(project), 2, 6)
+
+
+def test_the_largest_files_of_a_big_work_dir_are_named(
+    trebuchet: Callable[..., Answer], project: Path
+) -> None:
+    with (project / "big").open("wb") as file:
+        file.truncate(101_000_000)
+    told = " ".join(trebuchet("plan", "job.yaml", "--cloud", "local").out.split())
+    assert "3 files, 101 MB; the largest: big (101 MB), sub/words (5 bytes), letter (1 byte)" in told
+
+
+@pytest.mark.usefixtures("home")
+def test_a_second_launch_says_that_nothing_is_uploaded(
+    trebuchet: Callable[..., Answer], project: Path
+) -> None:
+    first = trebuchet("up", "job.yaml", "--cloud", "local")
+    assert (first.code, first.out.split()) == (0, ["letter", "sub"]), first.err
+    assert "left out, a link to a folder is not followed: to-folder" in first.err
+    assert "nothing is uploaded" not in first.err
+    assert "2 files, 6 bytes, unchanged" in trebuchet("up", "job.yaml", "--cloud", "local").err
+    (project / "letter").write_text("22")
+    assert "unchanged" not in trebuchet("up", "job.yaml", "--cloud", "local").err
+
+
+def test_many_files_are_checked_without_the_sdk(trebuchet: Callable[..., Answer], tmp_path: Path) -> None:
+    for number in range(500):
+        (tmp_path / f"{number}.yaml").write_text(JOB)
+    names = [f"{number}.yaml" for number in range(500)]
+    answer = trebuchet("check", *names, "--cloud", "modal", PYTHONPROFILEIMPORTTIME="1")
+    assert answer.code == 0
+    assert len(answer.out.splitlines()) == 500
+    loaded = {line.rsplit("|", 1)[-1].strip() for line in answer.err.splitlines()}
+    assert "trebuchet.plan.make" in loaded
+    assert not loaded & {"modal", "grpclib"}
