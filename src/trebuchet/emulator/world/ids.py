@@ -15,6 +15,9 @@ V2_TASK_MARK = "V"
 """The SDK takes a task id that ends so for one of a V2 sandbox."""
 
 
+LONGEST_ID = 128
+
+
 def new_id(prefix: str, length: int = LENGTH) -> str:
     """An id nobody else has."""
     number = int.from_bytes(secrets.token_bytes(length))
@@ -52,4 +55,4 @@ def sandbox_id_of(task_id: str) -> str:
 
 def is_safe_id(word: str) -> bool:
     """Whether a word from outside may be part of a path."""
-    return word.replace("-", "").isalnum() and word.isascii()
+    return len(word) <= LONGEST_ID and word.replace("-", "").isalnum() and word.isascii()
