@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from dataclasses import dataclass, field
+import uuid
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -182,6 +183,7 @@ def _made(bench: Bench, key: str) -> list[str]:
 
 
 def soak(bench: Bench, operations: int, seed: str) -> None:
+    bench = replace(bench, cluster=f"f-{uuid.uuid4().hex[:8]}")
     launcher = Launcher(bench.launcher.settings, clock=HastyClock())
     run = Soak(bench, random.Random(seed), launcher)
     for _ in range(operations):

@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from trebuchet import JobConfig, JobResources, Launcher
-from trebuchet.errors import JobNotFoundError
+from trebuchet.errors import JobNotFoundError, LaunchError
 
 THREADS = 16
 KEYS = 12
@@ -39,6 +39,9 @@ def main() -> None:
                 acts[name]()
             except JobNotFoundError:
                 pass  # It was not launched yet.
+            except LaunchError as error:
+                if "was cancelled" not in str(error):  # by another thread, while this one launched it
+                    print(f"{name} {key}: {error}", flush=True)
             except Exception as error:  # noqa: BLE001 - all of them are what is looked for
                 print(f"{name} {key}: {type(error).__name__}: {error}", flush=True)
 

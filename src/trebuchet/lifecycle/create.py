@@ -79,7 +79,7 @@ def create(
         raise LaunchError(f"{job.name} was cancelled before its sandbox was created.")
     build = BuildLog(context.settings, job.key, also=on_build_output)
     try:
-        sandbox_id = _patiently(context, lambda: _once(context, job, spec, build))
+        sandbox_id = _patiently(context, job, lambda: _once(context, job, spec, build))
     except ImageBuildError as error:
         raise build.failed(error) from error
     build.succeeded()
@@ -87,12 +87,15 @@ def create(
     return sandbox_id
 
 
-def _patiently(context: Context, ask: Callable[[], str]) -> str:
+def _patiently(context: Context, job: Job, ask: Callable[[], str]) -> str:
     for pause in _PAUSES_WHEN_LIMITED_S:
         try:
             return ask()
         except RateLimitedError:
             context.clock.sleep(pause)
+        # The SDK asks several times by itself: the answer before this refusal may have been lost.
+        if (found := existing(context, context.fresh(job).current)) is not None:
+            return found
     return ask()
 
 
