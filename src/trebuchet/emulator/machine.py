@@ -95,7 +95,10 @@ def _number(name: str, text: str) -> float:
 
 
 def _short_name(marketing_name: str) -> str:
-    match = KNOWN_NAMES.search(marketing_name.upper().replace("NVIDIA", ""))
+    name = marketing_name.upper().replace("NVIDIA", "")
+    match = KNOWN_NAMES.search(name)
+    if match is not None and match[1] == "A100" and "80GB" in name:
+        return "A100-80GB"  # Modal's A100 alone is the one with 40 GB.
     if match is not None:
         return match[1].replace(" ", "-")
     return re.sub(r"[^A-Z0-9]+", "-", marketing_name.upper()).strip("-")
