@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import modal
 import pytest
 
 from support.engine import Engine, local_engine, wait_until
+from support.sandboxes import supervisor_of
+from trebuchet.emulator.endpoint import daemon_lives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,3 +107,17 @@ def test_those_that_wait_outlive_the_daemon(engine: Engine) -> None:
     assert lost.returncode == 1  # its variables were never written to disk
     holder.terminate()
     assert kept.stdout.read() == "kept\n"
+
+
+def test_a_reboot_ends_what_ran_and_keeps_what_waited(engine: Engine) -> None:
+    ran = engine.create("sh", "-c", "echo up; exec sleep 100", cpu=4)
+    assert next(iter(ran.stdout)) == "up\n"
+    waits = engine.create("echo", "still here", cpu=4)
+    os.kill(engine.endpoint.pid, signal.SIGKILL)  # first: it would see the end of the other
+    supervisor = supervisor_of(engine.state / "sandboxes" / ran.object_id / "process")
+    os.kill(supervisor, signal.SIGKILL)
+    wait_until(lambda: not daemon_lives(engine.state))
+    engine.start()
+    ran.wait(raise_on_termination=False)
+    assert ran.returncode == 1
+    assert waits.stdout.read() == "still here\n"
