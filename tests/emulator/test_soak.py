@@ -41,4 +41,4 @@ def test_memory_and_open_files_stay_flat(own_engine: Engine) -> None:
 def footprint(pid: int) -> tuple[int, int]:
     """Resident memory in MiB, and open files."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20, len(os.listdir(f"/proc/{pid}/fd"))
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20, len(list(Path(f"/proc/{pid}/fd").iterdir()))
