@@ -40,6 +40,17 @@ def test_the_last_words_of_the_wrapper_are_remembered(cuts: list[int]) -> None:
     assert markers.setup_failed
 
 
+def test_when_it_began_is_read_in_any_language_and_never_trusted_to_be_there() -> None:
+    for written, read in [
+        ("1795490043.25", 1795490043.25),
+        ("1795490043,25", 1795490043.25),
+        ("", None),
+        ("x", None),
+    ]:
+        _, markers = _through(f"{OPENING}end=0 phase=run began={written}\n", [5])
+        assert markers.began_at == read
+
+
 def test_markers_of_another_job_are_output() -> None:
     theirs = f"[trebuchet:{nonce_for('other')}] phase=run\n"
     shown, markers = _through(theirs, [3, 9])

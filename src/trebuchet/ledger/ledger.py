@@ -207,13 +207,16 @@ class Ledger(Reading):
         with self._database.writing("ended", sync="FULL") as connection:
             changed = connection.execute(
                 "UPDATE jobs SET state = ?, reason = ?, exit_code = ?, phase = ?, end_at = ?, seen_at = ?, "
-                "failure = ?, waiting_for = NULL, missing_at = NULL, start_at = coalesce(start_at, "
+                "failure = ?, waiting_for = NULL, missing_at = NULL, "
+                "start_at = coalesce(min(coalesce(start_at, ?), ?), start_at, "
                 "(SELECT created_at FROM attempts WHERE key = jobs.key AND attempt = jobs.attempt AND ?)) "
                 "WHERE key = ? AND attempt = ? AND end_at IS NULL",
                 (
                     *_facts(outcome, at),
                     at,
                     json.dumps(outcome.failure) if outcome.failure else None,
+                    outcome.began_at,
+                    outcome.began_at,
                     outcome.exit_code is not None,  # So it ran, if only while nobody looked.
                     attempt.key,
                     attempt.number,

@@ -150,7 +150,8 @@ class Outcome:
 
     Attributes:
         cut: Whether the wrapper ended it to make room for a successor.
-        ended_at: When, as its log tells; None where that was not read.
+        began_at: When its scripts started, as its log tells; None where that was not read.
+        ended_at: Likewise when it ended.
     """
 
     state: JobState
@@ -159,4 +160,5 @@ class Outcome:
     phase: Phase | None = None
     failure: Mapping[str, str | None] | None = None
     cut: bool = False
+    began_at: float | None = None
     ended_at: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import ClusterUnreachableError, ControlPlaneError, LaunchError, NotFoundError
@@ -39,11 +40,21 @@ def outcome_of(engine: Engine, job: Job, seen: Observation, *, may_be_cut: bool)
     if seen.state is JobState.CANCELLED:
         return Outcome(state=JobState.CANCELLED, reason=Reason.CANCELLED)
     if seen.state is JobState.SUCCEEDED and not may_be_cut:
-        return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code, phase=Phase.DONE)
+        return _succeeded(engine, job, seen)
     if seen.reason is not Reason.EXIT:
         failure = None if seen.message is None else _failure(LaunchError(seen.message))
         return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code, failure=failure)
     return _by_its_log(engine, job, seen)
+
+
+def _succeeded(engine: Engine, job: Job, seen: Observation) -> Outcome:
+    """The end of a job that nothing is left to be told of but when it ran."""
+    outcome = Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code, phase=Phase.DONE)
+    try:
+        said, when = _last_words(engine, seen.id, job.key)
+    except ClusterUnreachableError:
+        return outcome
+    return replace(outcome, began_at=said.began_at, ended_at=when)
 
 
 def _by_its_log(engine: Engine, job: Job, seen: Observation) -> Outcome:
@@ -57,14 +68,19 @@ def _by_its_log(engine: Engine, job: Job, seen: Observation) -> Outcome:
             exit_code=seen.exit_code,
             phase=said.phase,
             cut=True,
+            began_at=said.began_at,
             ended_at=when,
         )
-    if seen.state is JobState.SUCCEEDED:
-        return Outcome(
-            state=seen.state, reason=seen.reason, exit_code=seen.exit_code, phase=Phase.DONE, ended_at=when
-        )
     reason = Reason.SETUP_FAILED if said.setup_failed else Reason.EXIT
-    return Outcome(state=seen.state, reason=reason, exit_code=seen.exit_code, phase=said.phase, ended_at=when)
+    succeeded = seen.state is JobState.SUCCEEDED
+    return Outcome(
+        state=seen.state,
+        reason=seen.reason if succeeded else reason,
+        exit_code=seen.exit_code,
+        phase=Phase.DONE if succeeded else said.phase,
+        began_at=said.began_at,
+        ended_at=when,
+    )
 
 
 def cancelled(job: Job) -> Outcome:

@@ -19,6 +19,12 @@ def nonce_for(key: str) -> str:
     return hashlib.sha256(f"trebuchet marker {key}".encode()).hexdigest()[:16]
 
 
+def _time(value: str) -> float | None:
+    # bash writes the fraction as the sandbox's language does.
+    whole, _, fraction = value.replace(",", ".").partition(".")
+    return float(f"{whole}.{fraction or 0}") if whole.isdecimal() and (fraction or "0").isdecimal() else None
+
+
 class MarkerFilter:
     """Takes marker lines out of one stream of text chunks, and remembers what they said.
 
@@ -29,6 +35,7 @@ class MarkerFilter:
         phase: How far the wrapper said it got; None before its first word.
         exit_code: What the wrapper said the scripts ended with; None before that.
         cut: Whether the wrapper ended them to make room for a successor.
+        began_at: When the wrapper started, told at its end: seconds since the epoch, by the sandbox's clock.
     """
 
     def __init__(self, nonce: str, held: str = "") -> None:
@@ -37,6 +44,7 @@ class MarkerFilter:
         self.phase: Phase | None = None
         self.exit_code: int | None = None
         self.cut = False
+        self.began_at: float | None = None
 
     @property
     def setup_failed(self) -> bool:
@@ -87,3 +95,5 @@ class MarkerFilter:
                 self.exit_code = int(value)
             elif name == "cut":
                 self.cut = True
+            elif name == "began":
+                self.began_at = _time(value)

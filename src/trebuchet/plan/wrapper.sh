@@ -22,6 +22,7 @@ for fact in "$@"; do
     export:*) export "${fact#export:}" ;;
   esac
 done
+began=$EPOCHREALTIME # empty before bash 5
 marker() { printf '[trebuchet:%s] %s\n' "$nonce" "$1" >&2; }
 stop() { printf 'trebuchet: %s\n' "$1" >&2; marker "end=125 phase=start"; exit 125; }
 
@@ -128,6 +129,6 @@ for path in "${keep[@]}"; do
     printf 'trebuchet: %s is listed under outputs and is not there\n' "$path" >&2
   fi
 done
-marker "end=$code phase=$phase${cut:+ cut=$cut}"
+marker "end=$code phase=$phase${cut:+ cut=$cut} began=$began"
 rm -rf "$room"
 exit "$code"
