@@ -81,16 +81,19 @@ def watch(launcher: Launcher, launched: JobStatus, progress: Progress) -> JobSta
     Raises:
         ClusterUnreachableError: The connection broke and stayed away; the job goes on, unseen.
     """
-    status = launched
+    status, last = launched, "\n"
     with progress:
         for seen in in_background(observe(launcher, launched)):
             if isinstance(seen, LogEntry):
                 progress.stop()
                 write(seen)
+                last = seen.message[-1:] or last
             else:
                 status = seen
                 if status.state is JobState.PENDING:
                     progress.waiting(status)
+    if last != "\n" and sys.stderr.isatty():
+        sys.stderr.write("\n")  # What is said next begins a line of its own.
     return status
 
 
