@@ -19,7 +19,13 @@ from modal.exception import AuthError
 
 from support.engine import connect, local_engine, wait_until
 from trebuchet.emulator import daemon
-from trebuchet.emulator.endpoint import daemon_lives, endpoint_path, read_endpoint, write_endpoint
+from trebuchet.emulator.endpoint import (
+    daemon_lives,
+    endpoint_path,
+    read_endpoint,
+    read_or_make_token,
+    write_endpoint,
+)
 from trebuchet.emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
@@ -299,3 +305,12 @@ def test_it_serves_in_the_foreground_and_says_how_to_reach_it(tmp_path: Path) ->
         serving.send_signal(signal.SIGINT)
         assert serving.wait(30) == 0
         serving.stdout.close()  # pyright: ignore[reportOptionalMemberAccess] - a pipe was asked for
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"id": "ak-1"}', ""])
+def test_a_damaged_token_file_is_made_anew(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "token.json").write_text(damage)
+    made = read_or_make_token(tmp_path)
+    assert all(len(word) > 20 for word in made)
+    assert read_or_make_token(tmp_path) == made
+    assert (tmp_path / "token.json").stat().st_mode & 0o777 == 0o600

@@ -69,13 +69,18 @@ def read_endpoint(state: Path) -> Endpoint | None:
 
 
 def read_or_make_token(state: Path) -> tuple[str, str]:
-    """The pair that every caller must present; made once a state directory, readable by its owner alone."""
+    """The pair that every caller must present; made once a state directory, readable by its owner alone.
+
+    A damaged file is made anew: callers read the pair from the endpoint, which the daemon writes after this.
+    """
     path = make_private_folder(state) / "token.json"
-    known = read_json(path)
-    if known is None:
-        write_json(path, {"id": f"ak-{_random_word(22)}", "secret": f"as-{_random_word(40)}"})
-        known = cast("dict[str, object]", read_json(path))
-    return str(known["id"]), str(known["secret"])
+    try:
+        known = cast("dict[str, str]", read_json(path))
+        return known["id"], known["secret"]
+    except (ValueError, TypeError, KeyError):
+        made = f"ak-{_random_word(22)}", f"as-{_random_word(40)}"
+    write_json(path, {"id": made[0], "secret": made[1]})
+    return made
 
 
 def _random_word(length: int) -> str:
