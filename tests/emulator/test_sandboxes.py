@@ -257,6 +257,11 @@ def test_what_is_not_served_is_named(engine: Engine) -> None:
         modal.Dict.from_name("d", create_if_missing=True, client=engine.client).hydrate()
 
 
+def test_an_option_that_is_not_served_is_refused_rather_than_ignored(engine: Engine) -> None:
+    with pytest.raises(modal.exception.Error, match="idle timeouts"):
+        engine.create("sleep", "60", idle_timeout=10)
+
+
 def test_the_end_frees_what_a_sandbox_wrote(engine: Engine) -> None:
     sandbox = engine.create("sh", "-c", "head -c 3000000 /dev/zero > /root/big")
     sandbox.wait()

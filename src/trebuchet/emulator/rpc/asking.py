@@ -106,6 +106,7 @@ def _refuse_unserved(definition: api_pb2.Sandbox) -> None:
         "proxies": definition.proxy_id,
         "memory snapshots": definition.enable_snapshot,
         "readiness probes": definition.HasField("readiness_probe"),
+        "idle timeouts": definition.idle_timeout_secs,
     }
     for what, value in asked.items():
         if value:

@@ -22,9 +22,10 @@ The local engine speaks Modal's gRPC protocol on loopback, so that the official 
 unchanged. This page is generated from its handlers by `python -m trebuchet.emulator.rpc.coverage`. A
 call that is not listed is answered with `UNIMPLEMENTED` and a sentence that names it.
 
-Images are recorded, not built: a sandbox runs on the host's own system folders, with the files that were
-added to the image and the variables and work dir that it sets. Cloud buckets, network file systems,
-proxies, memory snapshots and readiness probes are refused by name.
+Images from a registry are pulled, and their layers built, each in a sandbox. The SDK's own Debian image is
+recorded, not built: a sandbox runs on the host's system folders, with the files that were added to the
+image and the variables and work dir that it sets. Cloud buckets, network file systems, proxies, memory
+snapshots, readiness probes and idle timeouts are refused by name.
 """
 
 
