@@ -113,8 +113,8 @@ class JobConfig:
         as_task: Whether the `run` of a service is to be run as a job.
         dialect: Whose semantics the scripts have.
         source: The file it was read from, for messages; None for a job made in Python.
-        extras: Fields that a dialect knows and that have no place above, each accounted for in the plan: those
-            of `resources` as read, of others the name alone.
+        extras: Fields that a dialect knows and that have no place above, each accounted for in the plan:
+            those of `resources` as read, of others the name alone.
         positions: Where each value of the file stands, by its dotted name here.
     """
 

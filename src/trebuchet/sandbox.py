@@ -17,7 +17,7 @@ class ImageSpec:
     Attributes:
         registry_ref: `repository:tag` of an image the user named; None for the default Debian slim base.
         registry_secret: The named secret, or None, that opens a private registry.
-        registry_login: The names, in `SandboxSpec.env`, of the user and password that open a private registry.
+        registry_login: The names, in `SandboxSpec.env`, of the user and password for a private registry.
         apt_packages: Debian packages to add, in order.
         pip_packages: Python packages to add with uv.
         commands: Shell commands, each a layer of its own, run after the packages.

@@ -74,7 +74,7 @@ class JobStatus:
         id: The newest attempt's sandbox id (`sb-…`); the key before one exists.
         cluster: The label it was launched under; the id where none was given.
         state: Where it stands. `status` and `done` are derived from it.
-        metadata: A JSON object as text: cloud, app, dashboard URL, what it waits for, age of a stale look-up …
+        metadata: A JSON object as text: cloud, app, dashboard URL, what it waits for, a look-up's age …
         key: Made with the job's intent; never changes.
         reason: Why it stands there; None while nothing is to be said.
         exit_code: Of the script (of `setup` where that failed); None while it runs or where there is none.

@@ -7,17 +7,16 @@ import signal
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from support.engine import Engine, local_engine, wait_until
-
 from trebuchet.job import JobConfig, JobResources
 from trebuchet.launcher import Launcher
 from trebuchet.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from trebuchet.client import Client
     from trebuchet.status import JobStatus
@@ -51,7 +50,9 @@ class Bench:
         return JobConfig(name=fields.pop("name", "job"), run=run, resources=resources, **fields)
 
     def up(self, run: str, **options: Any) -> JobStatus:
-        fields = {name: options.pop(name) for name in ("setup", "envs", "gpu", "name", "timeout") if name in options}
+        fields = {
+            name: options.pop(name) for name in ("setup", "envs", "gpu", "name", "timeout") if name in options
+        }
         return self.launcher.up(self.job(run, **fields), self.cluster, **options)[1]
 
     def ended(self, status: JobStatus, seconds: float = 30.0) -> JobStatus:
@@ -89,8 +90,7 @@ class Bench:
 
 def _command_of(pid: str) -> str:
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().replace(b"\0", b" ").decode(errors="replace")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
 
