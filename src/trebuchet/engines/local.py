@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 ENVIRONMENT = "local"
 """The SDK remembers settings by the environment's name, for all control planes of a process alike: this one
 must differ from any of Modal's."""
+
+
+_ROOM_BYTES = 32 << 20
+_ROOM_AT_FIRST_BYTES = 192 << 20
+"""Below that no launch is begun. The first makes layers that all sandboxes share: 133 MiB on Debian 12."""
 
 
 class LocalAccess:
@@ -66,6 +72,16 @@ class LocalEngine(SdkEngine):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, LocalAccess(settings))
         self._state = settings.home / "local"
+
+    def require_answer(self) -> None:
+        there = next(path for path in (self._state, *self._state.parents) if path.exists())
+        free = shutil.disk_usage(there).free
+        if free < (_ROOM_BYTES if (self._state / "process").exists() else _ROOM_AT_FIRST_BYTES):
+            raise LocalEngineError(
+                f"The disk is full: {free >> 20} MiB are left where the local engine keeps its state.",
+                hint=f"Free some at {there}, or set TREBUCHET_HOME elsewhere.",
+            )
+        super().require_answer()
 
     def poll(self, sandbox_id: str) -> Observation:
         seen = super().poll(sandbox_id)

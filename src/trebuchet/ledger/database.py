@@ -208,6 +208,12 @@ class Database:
                 hint="Make it writable, or set TREBUCHET_HOME.",
             ) from error
 
+    def _disk_is_full(self) -> bool:
+        # SQLite says so itself only where a write failed, not where its shared memory could not grow.
+        with suppress(OSError):
+            return os.statvfs(self.path.parent).f_bavail == 0
+        return False
+
     def _explained(self, error: sqlite3.DatabaseError) -> LedgerError:
         name = error.sqlite_errorname
         if name in _DAMAGE:
@@ -217,7 +223,7 @@ class Database:
                 f"The ledger {self.path} is damaged and was set aside.",
                 hint="Run the command again: what runs is found by its tags.",
             )
-        if name == "SQLITE_FULL":
+        if name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and self._disk_is_full()):
             return LedgerError(
                 "The ledger cannot be written: the disk is full.", hint=f"Free room at {self.path}."
             )
