@@ -52,13 +52,11 @@ def test_the_largest_files_of_a_big_work_dir_are_named(
 
 
 @pytest.mark.usefixtures("home")
-def test_a_second_launch_says_that_nothing_is_uploaded(
-    trebuchet: Callable[..., Answer], project: Path
-) -> None:
+def test_a_second_launch_says_what_is_unchanged(trebuchet: Callable[..., Answer], project: Path) -> None:
     first = trebuchet("up", "job.yaml", "--cloud", "local")
     assert (first.code, first.out.split()) == (0, ["letter", "sub"]), first.err
     assert "left out, a link to a folder is not followed: to-folder" in first.err
-    assert "nothing is uploaded" not in first.err
+    assert "unchanged" not in first.err
     assert "2 files, 6 bytes, unchanged" in trebuchet("up", "job.yaml", "--cloud", "local").err
     (project / "letter").write_text("22")
     assert "unchanged" not in trebuchet("up", "job.yaml", "--cloud", "local").err
