@@ -60,7 +60,7 @@ class Request:
         settings = self.launcher.settings
         memory = Memory(settings.home, f"{planned.cloud} {settings.profile} {settings.environment}")
         for one in filter(memory.unchanged, sent):
-            told = f"{one.amount}, unchanged since it was last sent: only what the control plane lacks is uploaded"
+            told = f"{one.amount}, unchanged since the last launch; only what is missing there is sent"
             tell(printable(f"{one.upload.source}: {told}"))
         _, status = self.launcher.up(
             self.job,
