@@ -161,7 +161,7 @@ class Child:
             stream = self._streams[descriptor]
             self._recorder.append(stream, data)
             if stream == framing.STDERR:
-                self.last_errors = data[-_ERRORS_KEPT:]
+                self.last_errors = (self.last_errors + data)[-_ERRORS_KEPT:]  # a line may come in pieces
         else:
             self._forget(descriptor)
         return bool(data)
