@@ -65,7 +65,13 @@ class Bubblewrap:
                 "--",
                 *order["argv"],
             ]
-            child.pid = spawn(argv, order["env"], child.stdio, (arguments, status_end))
+            child.pid = spawn(
+                argv,
+                order["env"],
+                child.stdio,
+                passed=(arguments, status_end),
+                open_files=order["open_files"],
+            )
         finally:
             os.close(arguments)
             os.close(status_end)
@@ -144,7 +150,8 @@ class PlainGroup:
         os.chdir(order["workdir"])
         try:
             program = _find(order["argv"][0], order["env"].get("PATH", os.defpath))
-            child.pid = spawn([program, *order["argv"][1:]], order["env"], child.stdio, ())
+            argv = [program, *order["argv"][1:]]
+            child.pid = spawn(argv, order["env"], child.stdio, open_files=order["open_files"])
         finally:
             os.chdir(order["folder"])
         self.init_pid = child.pid

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import time
 
+from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.process.supervise.box import code_of
 from trebuchet.emulator.process.supervise.restraint import restrain
 from trebuchet.emulator.process.supervise.spawn import CANNOT_EXECUTE, take_over
@@ -26,6 +28,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 _PID = struct.Struct("<I")
 _FIRST_OPEN = 3
 _MANY = 1 << 20
+_STILL_TURNING_S = 0.001
+_TURNS = 2000
 
 
 def enter(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | None) -> tuple[int, int]:
@@ -63,7 +67,7 @@ def parse_report(report: bytes) -> tuple[int, str]:
 
 def _outer(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | None, report: int) -> int:
     _keep_only((*stdio, report))
-    restrain(os.getpid(), order["open_files"])
+    restrain(order["open_files"])
     if init_pid is not None:
         _join(init_pid)
     go, go_end = os.pipe()
@@ -87,17 +91,33 @@ def _keep_only(descriptors: Sequence[int]) -> None:
 
 
 def _join(init_pid: int) -> None:
+    """Enter the namespaces, and stand where the sandbox's own processes do.
+
+    bubblewrap's last step to its new root is two: for a moment the old root still lies on top, and who enters
+    then finds himself there. Entering again, a moment later, puts it right.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
+    root = os.stat(framing.ROOT)
     opened = [
         os.open(f"/proc/{init_pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
         for name in _NAMESPACES
         if os.readlink(f"/proc/self/ns/{name}") != os.readlink(f"/proc/{init_pid}/ns/{name}")
     ]
     for descriptor in opened:
-        if libc.setns(descriptor, 0) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), "setns")
+        _set_namespace(libc, descriptor)
+    for _ in range(_TURNS):
+        if os.path.samestat(os.stat("/"), root):
+            break
+        time.sleep(_STILL_TURNING_S)
+        _set_namespace(libc, opened[-1])
+    for descriptor in opened:
         os.close(descriptor)
+
+
+def _set_namespace(libc: ctypes.CDLL, descriptor: int) -> None:
+    if libc.setns(descriptor, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), "setns")
 
 
 def _inner(order: dict[str, Any], stdio: tuple[int, int, int], report: int) -> None:

@@ -8,19 +8,16 @@ import resource
 _KILLED_FIRST = b"500"
 
 
-def restrain(pid: int, open_files: int) -> None:
-    """Limit a process that has just been started, and all that it will start.
+def restrain(open_files: int) -> None:
+    """Limit this process, which is about to become a sandbox's, and all that it will start.
 
     Where the machine runs out of memory the kernel is to end these, rather than the engine or the desktop.
     """
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as file:
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
         file.write(_KILLED_FIRST)
-    if hasattr(resource, "prlimit"):
-        with contextlib.suppress(OSError, ValueError):
-            soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-            resource.prlimit(
-                pid, resource.RLIMIT_NOFILE, (_least(soft, open_files), _least(hard, open_files))
-            )
+    with contextlib.suppress(OSError, ValueError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_least(soft, open_files), _least(hard, open_files)))
 
 
 def _least(limit: int, most: int) -> int:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import struct
 import termios
+
+from trebuchet.emulator.process.supervise.restraint import restrain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,35 +18,57 @@ _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGINT, sign
 """Python ignores the first two, the fork server the third; a program must find them at their defaults."""
 
 CANNOT_EXECUTE = 126
+_ERROR_NUMBER = struct.Struct("<i")
 
 
-def spawn(argv: list[str], env: Mapping[str, str], stdio: tuple[int, int, int], passed: Sequence[int]) -> int:
+def spawn(
+    argv: list[str],
+    env: Mapping[str, str],
+    stdio: tuple[int, int, int],
+    *,
+    passed: Sequence[int] = (),
+    open_files: int,
+) -> int:
     """Start a program and return its pid.
+
+    It is a fork that restrains itself before it becomes the program: limits set from outside come too late
+    for what a quick program has started by then.
 
     Args:
         argv: The program, by absolute path, and its arguments.
         env: Its environment.
         stdio: Its standard streams.
         passed: Further descriptors that it gets under the same numbers; they stay inheritable here.
+        open_files: How many files it may have open, and each process that it starts.
 
     Raises:
         OSError: It cannot be executed.
     """
     for descriptor in passed:
         os.set_inheritable(descriptor, True)
-    if os.isatty(stdio[0]):
-        return _spawn_on_terminal(argv, env, stdio[0])
-    actions = [(os.POSIX_SPAWN_DUP2, descriptor, number) for number, descriptor in enumerate(stdio)]
-    return os.posix_spawn(argv[0], argv, env, file_actions=actions, setsid=True, setsigdef=_RESTORED)
-
-
-def _spawn_on_terminal(argv: list[str], env: Mapping[str, str], terminal: int) -> int:
+    failure, failure_end = os.pipe()
     pid = os.fork()
-    if pid:
-        return pid
+    if pid == 0:
+        _become(argv, env, stdio, open_files, failure_end)
+    os.close(failure_end)
+    reported = os.read(failure, _ERROR_NUMBER.size)  # nothing, once the program runs: the pipe closes then
+    os.close(failure)
+    if reported:
+        os.waitpid(pid, 0)
+        number = _ERROR_NUMBER.unpack(reported)[0]
+        raise OSError(number, os.strerror(number), argv[0])
+    return pid
+
+
+def _become(
+    argv: list[str], env: Mapping[str, str], stdio: tuple[int, int, int], open_files: int, failure: int
+) -> None:
     try:
-        take_over((terminal, terminal, terminal))
+        restrain(open_files)
+        take_over(stdio)
         os.execve(argv[0], argv, env)
+    except OSError as error:
+        os.write(failure, _ERROR_NUMBER.pack(error.errno or 0))
     finally:
         os._exit(CANNOT_EXECUTE)
 

@@ -19,7 +19,6 @@ from trebuchet.emulator.process.supervise.appetite import Appetite
 from trebuchet.emulator.process.supervise.box import Bubblewrap, PlainGroup, code_of
 from trebuchet.emulator.process.supervise.child import Child
 from trebuchet.emulator.process.supervise.enter import enter, parse_report
-from trebuchet.emulator.process.supervise.restraint import restrain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +96,6 @@ class Supervisor:
         except OSError as error:
             self._main.finish(None, "start_failed", str(error))
             return False
-        restrain(self._main.pid, self._order["open_files"])
         self._main.release_stdio()
         if self._box.status >= 0:
             self._selector.register(self._box.status, selectors.EVENT_READ, self._on_status)
