@@ -99,5 +99,15 @@ ALTER TABLE recipes ADD COLUMN prices TEXT NOT NULL DEFAULT '[]';
 CREATE INDEX jobs_watched ON jobs (cloud) WHERE watched AND end_at IS NULL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
+_THIRD = """
+ALTER TABLE jobs ADD COLUMN wait_for_gpu_s REAL;
+CREATE TABLE about (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- What tells this ledger from all others, in the tags of sandboxes.
+INSERT INTO about VALUES ('id', lower(hex(randomblob(6))));
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
 """Step N brings a ledger from version N to N + 1."""
