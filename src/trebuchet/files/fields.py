@@ -78,7 +78,7 @@ _RESOURCES: dict[str, Field] = {
 
 _STORAGE = Record(
     {
-        "source": Field(TEXT, "s3://…, gs://… or r2://…"),
+        "source": Field(Either((TEXT, Listed(TEXT))), "s3://…, gs://… or r2://…"),
         "name": Field(TEXT, "Alone: the name of a Volume."),
         "store": Field(TEXT, "Which service holds the bucket: s3, gcs or r2."),
         "mode": Field(TEXT, "MOUNT; COPY and MOUNT_CACHED are mounted too."),

@@ -164,8 +164,3 @@ def test_values_of_variables_are_never_told() -> None:
         "envs: {A: canary, A: canary}",
     ):
         assert "canary" not in _fault_of(text)
-
-
-def test_several_sources_for_one_bucket_are_refused_where_they_stand() -> None:
-    fault = _fault_of("run: ls\nstorage_mounts:\n  /data:\n    source: [s3://a, s3://b]\n")
-    assert "job.yaml:4:13: 'storage_mounts./data.source' must be text, and is a list." in fault
