@@ -1,4 +1,4 @@
-"""Where the tests keep their state: never in the developer's own."""
+"""Where the tests keep their state: never in the developer's own. And what chance may do in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,12 @@ _FOREIGN = (
     "TREBUCHET_HF_CACHE",
     "TREBUCHET_LOCAL_GPUS",
 )
+
+
+# The same inputs each time, so that a change is judged by itself; `just proof` tries others.
+settings.register_profile("seeded", derandomize=True, deadline=None)
+settings.register_profile("random", deadline=None)
+settings.load_profile(os.environ.get("TEST_INPUTS", "seeded"))
 
 
 @pytest.fixture(scope="session", autouse=True)

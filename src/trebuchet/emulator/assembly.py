@@ -23,6 +23,7 @@ from trebuchet.emulator.process.host import ProcessHost
 from trebuchet.emulator.rpc.call import Repeats, Site
 from trebuchet.emulator.rpc.serving import GrpcServer
 from trebuchet.emulator.rpc.tokens import Tokens
+from trebuchet.emulator.visits import Visits
 from trebuchet.emulator.web import Web
 from trebuchet.emulator.world.admission import Room
 from trebuchet.emulator.world.world import World
@@ -98,7 +99,9 @@ async def assemble(
         world = _make_world(state, host, gpus)
         await world.sandboxes.recover()
         address = "{}:{}".format(*listening.getsockname())
-        site = Site(world, Tokens(token_id, token_secret), address, Repeats())
+        tokens = Tokens(token_id, token_secret)
+        visits = Visits(tokens)
+        site = Site(world, tokens, address, Repeats(), visits)
         parts = Parts(
             endpoint=_endpoint(site, token_id, token_secret, gpus or ""),
             world=world,
@@ -108,6 +111,7 @@ async def assemble(
         )
         async with _open(site, parts, listening):
             yield parts
+        visits.close()
         world.secrets.sweep(grace_s=0.0)
 
 

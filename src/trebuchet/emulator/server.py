@@ -15,6 +15,7 @@ from trebuchet.emulator.assembly import assemble
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.endpoint import endpoint_path, try_daemon_lock, write_endpoint
 from trebuchet.emulator.errors import EmulatorError
+from trebuchet.emulator.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,12 +82,24 @@ async def _serve(
     for ending in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ending, leaving.set)
     declared = os.environ.get("TREBUCHET_LOCAL_GPUS")
-    faults = os.environ.get("TREBUCHET_FAULTS", "")
+    faults = _declared_faults()
     async with assemble(state, port=port, gpus=declared, faults=faults) as parts:
         write_endpoint(state, parts.endpoint)
         on_ready(parts.endpoint)
         await _stay(parts.world, parts.attendance, idle_timeout_s, leaving)
         endpoint_path(state).unlink(missing_ok=True)
+
+
+def _declared_faults() -> str:
+    declared = os.environ.get("TREBUCHET_FAULTS", "")
+    try:
+        Faults(declared)
+    except ValueError as error:
+        raise EmulatorError(
+            f"TREBUCHET_FAULTS cannot be read: {error}",
+            'Write a JSON list like [{"call": "SandboxCreate*", "action": "refuse"}].',
+        ) from None
+    return declared
 
 
 async def _stay(world: World, attendance: Attendance, idle_timeout_s: float, leaving: asyncio.Event) -> None:

@@ -9,7 +9,7 @@ from modal_proto import api_pb2
 
 from trebuchet.emulator.world.errors import InvalidError, NotServedError
 from trebuchet.emulator.world.gpus import GpuAsk
-from trebuchet.emulator.world.sandbox import Ask, VolumePlace
+from trebuchet.emulator.world.sandbox import Ask, Probe, VolumePlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PRIORITY_TAG = "trebuchet-priority"
 """Modal has no priorities: this tag carries one, from -1000 to 1000; 0 where there is none."""
 HIGHEST_PRIORITY = 1000
+MOST_PORTS = 65_536
 MOST_ARGUMENT_BYTES = 128 * 1024
 """What Linux takes for one argument or variable; a longer one would die in `execve`."""
 
@@ -48,6 +49,8 @@ def unpack_ask(
         image_id=definition.image_id,
         workdir=definition.workdir or None,
         timeout_s=float(definition.timeout_secs) or None,
+        idle_timeout_s=float(definition.idle_timeout_secs) or None,
+        probe=_probe(definition),
         gpu=_gpu(resources.gpu_config),
         cpus=resources.milli_cpu_max / 1000 or None,
         memory_mib=resources.memory_mb_max or None,
@@ -113,14 +116,28 @@ def _pty(definition: api_pb2.Sandbox) -> tuple[int, int] | None:
     return unpack_pty(definition.pty_info) if definition.pty_info.enabled else None
 
 
+def _probe(definition: api_pb2.Sandbox) -> Probe | None:
+    if not definition.HasField("readiness_probe"):
+        return None
+    probe = definition.readiness_probe
+    interval_s = probe.interval_ms / 1000
+    if interval_s <= 0:
+        raise InvalidError("A readiness probe is repeated after a time that is not zero.")
+    if probe.WhichOneof("probe_oneof") == "tcp_port":
+        if not 0 < probe.tcp_port < MOST_PORTS:
+            raise InvalidError(f"There is no port {probe.tcp_port}.")
+        return Probe(tcp_port=probe.tcp_port, interval_s=interval_s)
+    if not probe.exec_command.argv:
+        raise InvalidError("A readiness probe is a port or a command.")
+    return Probe(argv=tuple(probe.exec_command.argv), interval_s=interval_s)
+
+
 def _refuse_unserved(definition: api_pb2.Sandbox) -> None:
     asked = {
         "cloud bucket mounts": definition.cloud_bucket_mounts,
         "network file systems": definition.nfs_mounts,
         "proxies": definition.proxy_id,
         "memory snapshots": definition.enable_snapshot,
-        "readiness probes": definition.HasField("readiness_probe"),
-        "idle timeouts": definition.idle_timeout_secs,
     }
     for what, value in asked.items():
         if value:

@@ -40,8 +40,18 @@ async def read_stdio(
 @ROUTER.unary("SandboxStdinWriteV2")
 async def write_stdin(call: Call, request: sr.SandboxStdinWriteV2Request) -> sr.SandboxStdinWriteV2Response:
     sandbox = await _started(call, request.task_id)
+    sandbox.touch()
     await call.world.inputs.write_at(sandbox.process, request.offset, request.data, eof=request.eof)
     return sr.SandboxStdinWriteV2Response()
+
+
+@ROUTER.unary("SandboxWaitUntilReady")
+async def wait_until_ready(
+    call: Call, request: sr.SandboxWaitUntilReadyTcrRequest
+) -> sr.SandboxWaitUntilReadyTcrResponse:
+    sandbox = _sandbox(call, request.task_id)
+    ready_at = await call.world.upkeep.wait_until_ready(sandbox, request.timeout)
+    return sr.SandboxWaitUntilReadyTcrResponse(ready_at=ready_at)
 
 
 @ROUTER.unary("TaskExecStart")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.admission import Room
     from trebuchet.emulator.world.gpus import GpuPool
     from trebuchet.emulator.world.secrets import Secrets
+    from trebuchet.emulator.world.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Sandboxes:
         room: Room,
         secrets: Secrets,
         furnisher: Furnisher,
+        upkeep: Upkeep,
     ) -> None:
         self._folder = make_private_folder(state / "sandboxes")
         self._markers = make_private_folder(state / "alive")
@@ -84,6 +86,7 @@ class Sandboxes:
         self._admission = Admission(gpus, room)
         self._secrets = secrets
         self._furnisher = furnisher
+        self._upkeep = upkeep
         self.clock = Clock()
         self._alive: dict[str, Sandbox] = {}
         self._by_name: dict[tuple[str, str], Sandbox] = {}
@@ -177,8 +180,10 @@ class Sandboxes:
 
     async def _watch(self, sandbox: Sandbox) -> None:
         sandbox.settled.set()
-        state = await self._host.wait_end(sandbox.process)
-        self._finish(sandbox, result_of(state), started_at=state.started_at, ended_at=state.ended_at)
+        async with self._upkeep.during(sandbox):
+            state = await self._host.wait_end(sandbox.process)
+        result = result_of(state, sandbox.standing)
+        self._finish(sandbox, result, started_at=state.started_at, ended_at=state.ended_at)
         try:
             await self._host.cleanup(sandbox.process)
         except (ProcessError, OSError) as error:

@@ -19,6 +19,7 @@ from trebuchet.emulator.world.mounts import Mounts
 from trebuchet.emulator.world.sandboxes import Sandboxes
 from trebuchet.emulator.world.secrets import Secrets
 from trebuchet.emulator.world.stdin import Inputs
+from trebuchet.emulator.world.upkeep import Upkeep
 from trebuchet.emulator.world.volumes import Volumes
 
 if TYPE_CHECKING:
@@ -56,12 +57,15 @@ class World:
         builder = Builder(state, host=host, mounts=self.mounts, secrets=self.secrets)
         self.builds = Builds(state / "builds", self.images, builder)
         self.gpus = GpuPool(gpus)
+        self.execs = Execs(host)
+        self.upkeep = Upkeep(host, self.execs)
         self.sandboxes = Sandboxes(
             state,
             host=host,
             gpus=self.gpus,
             room=room,
             secrets=self.secrets,
+            upkeep=self.upkeep,
             furnisher=Furniture(
                 apps=self.apps,
                 images=self.images,
@@ -72,5 +76,4 @@ class World:
             ),
         )
         self.logs = LogViews(host)
-        self.execs = Execs(host)
         self.inputs = Inputs(host)
