@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import threading
 import uuid
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -144,12 +145,16 @@ def test_no_link_that_is_swapped_in_is_followed(tmp_path: Path) -> None:
 
     def swap() -> None:
         while not stop.is_set():
-            (hostile / "d").mkdir()
-            (hostile / "d" / "secret").write_text("its own")
-            (hostile / "d" / "secret").unlink()
-            (hostile / "d").rmdir()
-            (hostile / "d").symlink_to(outside)
-            (hostile / "d").unlink()
+            with suppress(OSError):  # what is looked at is changed too
+                (hostile / "d").mkdir()
+                (hostile / "d" / "secret").write_text("its own")
+                (hostile / "d" / "secret").unlink()
+                (hostile / "d").rmdir()
+            with suppress(OSError):
+                (hostile / "d").symlink_to(outside)
+                (hostile / "d").unlink()
+            with suppress(OSError):
+                shutil.rmtree(hostile / "d")
 
     swapping = threading.Thread(target=swap)
     swapping.start()
@@ -164,5 +169,5 @@ def test_no_link_that_is_swapped_in_is_followed(tmp_path: Path) -> None:
     finally:
         stop.set()
         swapping.join()
-    assert os.listdir(outside) == ["secret"]
+    assert [path.name for path in outside.iterdir()] == ["secret"]
     assert (outside / "secret").read_text() == "of the host"

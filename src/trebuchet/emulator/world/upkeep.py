@@ -25,7 +25,7 @@ LONGEST_LOOK_S = 1.0
 
 
 class Upkeep:
-    """Probes sandboxes, ends those that nobody used for as long as they may be idle, commits their volumes."""
+    """Probes sandboxes, commits their volumes, and ends those that nobody used for too long."""
 
     def __init__(self, host: ProcessHost, execs: Execs, views: Views) -> None:
         self._host = host
