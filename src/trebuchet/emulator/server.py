@@ -9,13 +9,14 @@ import resource
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from trebuchet.emulator.assembly import assemble
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.endpoint import endpoint_path, try_daemon_lock, write_endpoint
 from trebuchet.emulator.errors import EmulatorError
 from trebuchet.emulator.faults import Faults
+from trebuchet.emulator.world.views import Sharing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,8 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(ending, leaving.set)
     declared = os.environ.get("TREBUCHET_LOCAL_GPUS")
     faults = _declared_faults()
-    async with assemble(state, port=port, gpus=declared, faults=faults) as parts:
+    sharing = _sharing(os.environ.get("TREBUCHET_LOCAL_VOLUMES", "shared"))
+    async with assemble(state, port=port, gpus=declared, faults=faults, sharing=sharing) as parts:
         write_endpoint(state, parts.endpoint)
         on_ready(parts.endpoint)
         await _stay(parts.world, parts.attendance, idle_timeout_s, leaving)
@@ -100,6 +102,15 @@ def _declared_faults() -> str:
             'Write a JSON list like [{"call": "SandboxCreate*", "action": "refuse"}].',
         ) from None
     return declared
+
+
+def _sharing(word: str) -> Sharing:
+    if word not in get_args(Sharing):
+        raise EmulatorError(
+            f"TREBUCHET_LOCAL_VOLUMES={word} means nothing.",
+            "`shared` lets sandboxes see one folder, `isolated` each a copy, as on Modal.",
+        )
+    return word
 
 
 async def _stay(world: World, attendance: Attendance, idle_timeout_s: float, leaving: asyncio.Event) -> None:

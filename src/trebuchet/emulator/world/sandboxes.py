@@ -182,6 +182,7 @@ class Sandboxes:
         sandbox.settled.set()
         async with self._upkeep.during(sandbox):
             state = await self._host.wait_end(sandbox.process)
+        await self._upkeep.finish(sandbox)
         result = result_of(state, sandbox.standing)
         self._finish(sandbox, result, started_at=state.started_at, ended_at=state.ended_at)
         try:
