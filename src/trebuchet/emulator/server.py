@@ -105,12 +105,13 @@ def _declared_faults() -> str:
 
 
 def _sharing(word: str) -> Sharing:
-    if word not in get_args(Sharing):
-        raise EmulatorError(
-            f"TREBUCHET_LOCAL_VOLUMES={word} means nothing.",
-            "`shared` lets sandboxes see one folder, `isolated` each a copy, as on Modal.",
-        )
-    return word
+    for known in get_args(Sharing):
+        if word == known:
+            return known
+    raise EmulatorError(
+        f"TREBUCHET_LOCAL_VOLUMES={word} means nothing.",
+        "`shared` lets sandboxes see one folder, `isolated` each a copy, as on Modal.",
+    )
 
 
 async def _stay(world: World, attendance: Attendance, idle_timeout_s: float, leaving: asyncio.Event) -> None:

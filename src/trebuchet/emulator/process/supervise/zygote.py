@@ -32,8 +32,8 @@ _DESCRIPTORS = 2
 _STARTING_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
 _CALM_S = 0.005
 _PATIENCE_S = 0.25
-"""Orders that follow each other faster than the first are all taken before the next sandbox is started, unless
-the oldest has waited for so long."""
+"""Orders that follow each other faster than the first are all taken before the next sandbox is started,
+unless the oldest has waited for so long."""
 _WAITING_AT_ONCE = 1_000
 """So many orders lie here at most, with two descriptors each; further ones wait in the socket."""
 
