@@ -20,7 +20,21 @@ if TYPE_CHECKING:
     from trebuchet.client import LocalClient, ModalClient, ModalLogStream
     from trebuchet.errors import TrebuchetError
     from trebuchet.job import JobConfig, JobResources, StorageMount
-    from trebuchet.launcher import Launcher, cancel, down, get_cloud, run, stop, up, which_clouds
+    from trebuchet.launcher import (
+        Launcher,
+        cancel,
+        down,
+        events,
+        find,
+        get_cloud,
+        retry,
+        run,
+        stop,
+        up,
+        up_many,
+        wait,
+        which_clouds,
+    )
     from trebuchet.settings import Settings
     from trebuchet.status import JobState, JobStatus, LogEntry, Phase, Reason
 
@@ -41,11 +55,16 @@ __all__ = [
     "TrebuchetError",
     "cancel",
     "down",
+    "events",
+    "find",
     "get_cloud",
+    "retry",
     "run",
     "status",
     "stop",
     "up",
+    "up_many",
+    "wait",
     "which_clouds",
 ]
 
@@ -53,7 +72,21 @@ _HOMES = {
     "client": ("LocalClient", "ModalClient", "ModalLogStream"),
     "errors": ("TrebuchetError",),
     "job": ("JobConfig", "JobResources", "StorageMount"),
-    "launcher": ("Launcher", "cancel", "down", "get_cloud", "run", "stop", "up", "which_clouds"),
+    "launcher": (
+        "Launcher",
+        "cancel",
+        "down",
+        "events",
+        "find",
+        "get_cloud",
+        "retry",
+        "run",
+        "stop",
+        "up",
+        "up_many",
+        "wait",
+        "which_clouds",
+    ),
     "settings": ("Settings",),
     "status": ("JobState", "JobStatus", "LogEntry", "Phase", "Reason"),
 }

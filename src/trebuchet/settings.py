@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trebuchet.errors import UsageError, shown
+
 _DAY_S = 86_400
+_TAG_PREFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 
 def _home() -> Path:
@@ -21,9 +25,35 @@ def _from_environment(name: str, default: str) -> str:
     return os.environ.get(name) or default
 
 
+def _seconds(name: str, default: float) -> float:
+    written = _from_environment(name, str(default))
+    try:
+        seconds = float(written)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise UsageError(
+            f"{name} cannot be read: {shown(written)}.", hint="Write a number of seconds, like 60."
+        )
+    return seconds
+
+
+def _tag_prefix() -> str:
+    prefix = _from_environment("TREBUCHET_TAG_PREFIX", "trebuchet-")
+    if not _TAG_PREFIX.fullmatch(prefix):
+        raise UsageError(
+            f"TREBUCHET_TAG_PREFIX cannot be used: {shown(prefix)}.",
+            hint="Tags consist of letters, digits, dots, dashes and underscores; the prefix of at most 32.",
+        )
+    return prefix
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Where state is kept, and the names used on the control plane.
+
+    Raises:
+        UsageError: An environment variable holds what cannot be used.
 
     Attributes:
         home: All state; private to the user (`TREBUCHET_HOME`).
@@ -40,6 +70,8 @@ class Settings:
             five minutes (`TREBUCHET_RESTART_PAUSE_S`).
         keeper: Whether a background process begins the next attempts of jobs. Without one that is done by the
             next command (`TREBUCHET_KEEPER=0`). One that waits for a GPU has it all the same.
+        archive: Whether that process also archives the logs of jobs that nobody follows
+            (`TREBUCHET_ARCHIVE=0`).
     """
 
     home: Path = field(default_factory=_home)
@@ -50,18 +82,15 @@ class Settings:
     outputs_volume: str = field(
         default_factory=lambda: os.environ.get("TREBUCHET_OUTPUTS_VOLUME", "trebuchet-outputs"),
     )
-    tag_prefix: str = field(default_factory=lambda: _from_environment("TREBUCHET_TAG_PREFIX", "trebuchet-"))
+    tag_prefix: str = field(default_factory=_tag_prefix)
     profile: str | None = field(default_factory=lambda: os.environ.get("MODAL_PROFILE"))
     environment: str | None = field(default_factory=lambda: os.environ.get("MODAL_ENVIRONMENT"))
     longest_s: int = field(
-        default_factory=lambda: min(
-            _DAY_S, int(_from_environment("TREBUCHET_LONGEST_SANDBOX_S", str(_DAY_S)))
-        )
+        default_factory=lambda: min(_DAY_S, int(_seconds("TREBUCHET_LONGEST_SANDBOX_S", _DAY_S)))
     )
-    restart_pause_s: float = field(
-        default_factory=lambda: float(_from_environment("TREBUCHET_RESTART_PAUSE_S", "5"))
-    )
+    restart_pause_s: float = field(default_factory=lambda: _seconds("TREBUCHET_RESTART_PAUSE_S", 5))
     keeper: bool = field(default_factory=lambda: os.environ.get("TREBUCHET_KEEPER") != "0")
+    archive: bool = field(default_factory=lambda: os.environ.get("TREBUCHET_ARCHIVE") != "0")
 
 
 def make_private_folder(folder: Path) -> None:

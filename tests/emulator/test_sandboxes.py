@@ -258,8 +258,8 @@ def test_what_is_not_served_is_named(engine: Engine) -> None:
 
 
 def test_an_option_that_is_not_served_is_refused_rather_than_ignored(engine: Engine) -> None:
-    with pytest.raises(modal.exception.Error, match="idle timeouts"):
-        engine.create("sleep", "60", idle_timeout=10)
+    with pytest.raises(modal.exception.Error, match="memory snapshots"):
+        engine.create("sleep", "60", _experimental_enable_snapshot=True)
 
 
 def test_the_end_frees_what_a_sandbox_wrote(engine: Engine) -> None:

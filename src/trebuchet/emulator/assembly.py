@@ -23,6 +23,7 @@ from trebuchet.emulator.process.host import ProcessHost
 from trebuchet.emulator.rpc.call import Repeats, Site
 from trebuchet.emulator.rpc.serving import GrpcServer
 from trebuchet.emulator.rpc.tokens import Tokens
+from trebuchet.emulator.visits import Visits
 from trebuchet.emulator.web import Web
 from trebuchet.emulator.world.admission import Room
 from trebuchet.emulator.world.world import World
@@ -30,6 +31,8 @@ from trebuchet.emulator.world.world import World
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from trebuchet.emulator.world.views import Sharing
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 512
@@ -78,6 +81,7 @@ async def assemble(
     gpus: str | None = None,
     faults: str = "",
     layers: Path | None = None,
+    sharing: Sharing = "shared",
 ) -> AsyncGenerator[Parts]:
     """Let an engine answer until the block ends; its sandboxes run on after that.
 
@@ -87,6 +91,7 @@ async def assemble(
         gpus: Pretended GPUs, `8xH100` say; None for the machine's own.
         faults: What goes wrong on purpose, from the start.
         layers: Where the layers lie that sandboxes share; None for within the state directory.
+        sharing: Whether sandboxes that have the same volume see one folder, or each has a copy.
 
     Raises:
         EmulatorError: The port is taken, or the declaration of GPUs cannot be read.
@@ -95,10 +100,12 @@ async def assemble(
     token_id, token_secret = read_or_make_token(state)
     listening = _bind(state, port)
     async with ProcessHost(state, layers=layers) as host:
-        world = _make_world(state, host, gpus)
+        world = _make_world(state, host, gpus, sharing)
         await world.sandboxes.recover()
         address = "{}:{}".format(*listening.getsockname())
-        site = Site(world, Tokens(token_id, token_secret), address, Repeats())
+        tokens = Tokens(token_id, token_secret)
+        visits = Visits(tokens)
+        site = Site(world, tokens, address, Repeats(), visits)
         parts = Parts(
             endpoint=_endpoint(site, token_id, token_secret, gpus or ""),
             world=world,
@@ -108,17 +115,18 @@ async def assemble(
         )
         async with _open(site, parts, listening):
             yield parts
+        visits.close()
         world.secrets.sweep(grace_s=0.0)
 
 
-def _make_world(state: Path, host: ProcessHost, gpus: str | None) -> World:
+def _make_world(state: Path, host: ProcessHost, gpus: str | None, sharing: Sharing) -> World:
     if gpus is not None:
         declared = machine.declared_gpus(gpus)
         names = [name for name, count in declared.items() for _ in range(count)]
         room = Room(**machine.declared_room())
-        return World(state, host, gpus=names, real_gpus=False, room=room)
+        return World(state, host, gpus=names, real_gpus=False, room=room, sharing=sharing)
     room = Room(**machine.real_room() | machine.declared_room())
-    return World(state, host, gpus=machine.real_gpus(), real_gpus=True, room=room)
+    return World(state, host, gpus=machine.real_gpus(), real_gpus=True, room=room, sharing=sharing)
 
 
 def _bind(state: Path, port: int | None) -> socket.socket:

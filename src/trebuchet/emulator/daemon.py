@@ -195,7 +195,7 @@ def _launch(state: Path, idle_timeout_s: float | None, told: int) -> None:
 
 def _failed_start(state: Path) -> EmulatorError:
     lines = log_path(state).read_text(errors="replace").strip().splitlines()
-    reason = f": {lines[-1]}" if lines else ""
+    reason = f": {lines[-1].rstrip('.')}" if lines else ""
     return EmulatorError(
         f"The local engine's daemon did not start{reason}.",
         f"Its log is {log_path(state)}; `trebuchet doctor` looks closer.",

@@ -77,7 +77,7 @@ class Faults:
         """
         try:
             self._faults = [Fault(**fault) for fault in cast("list[dict[str, Any]]", json.loads(text))]
-        except TypeError as error:
+        except (TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"This is no list of faults: {error}") from error
 
     async def around(

@@ -9,12 +9,14 @@ import resource
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from trebuchet.emulator.assembly import assemble
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.endpoint import endpoint_path, try_daemon_lock, write_endpoint
 from trebuchet.emulator.errors import EmulatorError
+from trebuchet.emulator.faults import Faults
+from trebuchet.emulator.world.views import Sharing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,12 +83,35 @@ async def _serve(
     for ending in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ending, leaving.set)
     declared = os.environ.get("TREBUCHET_LOCAL_GPUS")
-    faults = os.environ.get("TREBUCHET_FAULTS", "")
-    async with assemble(state, port=port, gpus=declared, faults=faults) as parts:
+    faults = _declared_faults()
+    sharing = _sharing(os.environ.get("TREBUCHET_LOCAL_VOLUMES", "shared"))
+    async with assemble(state, port=port, gpus=declared, faults=faults, sharing=sharing) as parts:
         write_endpoint(state, parts.endpoint)
         on_ready(parts.endpoint)
         await _stay(parts.world, parts.attendance, idle_timeout_s, leaving)
         endpoint_path(state).unlink(missing_ok=True)
+
+
+def _declared_faults() -> str:
+    declared = os.environ.get("TREBUCHET_FAULTS", "")
+    try:
+        Faults(declared)
+    except ValueError as error:
+        raise EmulatorError(
+            f"TREBUCHET_FAULTS cannot be read: {error}",
+            'Write a JSON list like [{"call": "SandboxCreate*", "action": "refuse"}].',
+        ) from None
+    return declared
+
+
+def _sharing(word: str) -> Sharing:
+    for known in get_args(Sharing):
+        if word == known:
+            return known
+    raise EmulatorError(
+        f"TREBUCHET_LOCAL_VOLUMES={word} means nothing.",
+        "`shared` lets sandboxes see one folder, `isolated` each a copy, as on Modal.",
+    )
 
 
 async def _stay(world: World, attendance: Attendance, idle_timeout_s: float, leaving: asyncio.Event) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from trebuchet.files.positions import positions
 from trebuchet.files.recovery import take_restarts
 from trebuchet.files.resources import resources
-from trebuchet.job import JobConfig, StorageMount
+from trebuchet.files.storage import storage_mount
+from trebuchet.job import JobConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ def oumi_job(values: dict[str, Any], document: Entry, source: Path, problems: Pr
     return JobConfig(
         **given,
         resources=found.resources,
-        storage_mounts={place: StorageMount(**(mount or {})) for place, mount in mounts.items()},
+        storage_mounts={place: storage_mount(mount) for place, mount in mounts.items()},
         dialect="oumi",
         source=source,
         written_for=found.written_for,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from trebuchet.files.positions import positions
 from trebuchet.files.recovery import take_restarts
 from trebuchet.files.resources import resources
+from trebuchet.files.storage import storage_mount
 from trebuchet.job import JobConfig, StorageMount
 
 if TYPE_CHECKING:
@@ -79,7 +80,4 @@ def _mounts(given: dict[str, Any], renamed: dict[str, tuple[str, ...]]) -> None:
 def _storage(mount: str | dict[str, Any] | None) -> StorageMount:
     if isinstance(mount, str):
         return StorageMount(source=mount, mode="COPY")  # at home a bare URI is downloaded
-    values = {name: value for name, value in (mount or {}).items() if value is not None}
-    if isinstance(values.get("source"), list):
-        values["source"] = ", ".join(str(one) for one in values["source"])
-    return StorageMount(**values)
+    return storage_mount(mount)

@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     from trebuchet.files.problems import Problems
 
 
+DEEPEST = 40
+"""How many levels values may be nested: job files have five or so."""
+
+_TOO_DEEP = f"Values are nested deeper than {DEEPEST} levels."
+
+
+def add_depth_fault(line: int, column: int, problems: Problems) -> None:
+    """Add the fault of values within values without end."""
+    problems.add(_TOO_DEEP, None, line, column)
+
+
 def add_syntax_fault(error: yaml.YAMLError, text: str, problems: Problems) -> None:
     """Add the fault that stopped the parser."""
     fault: Any = error
@@ -17,6 +28,9 @@ def add_syntax_fault(error: yaml.YAMLError, text: str, problems: Problems) -> No
     if mark is None:
         line, column = _place(text, getattr(fault, "position", 0) or 0)
         problems.add("A character stands here that no text holds.", "remove it", line, column)
+        return
+    if "nesting depth" in str(fault.problem):  # libyaml reads ahead, to a limit of its own
+        add_depth_fault(mark.line + 1, mark.column + 1, problems)
         return
     message, hint = _words(str(fault.problem or "cannot be read"), _line(text, mark.line), mark.column)
     problems.add(f"This is not YAML: {message}.", hint, mark.line + 1, mark.column + 1)

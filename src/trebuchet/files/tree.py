@@ -9,14 +9,13 @@ import yaml
 
 from trebuchet.errors import shown
 from trebuchet.files.scalars import MERGE, scalar
-from trebuchet.files.syntax import add_syntax_fault
+from trebuchet.files.syntax import DEEPEST, add_depth_fault, add_syntax_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trebuchet.files.problems import Problems
 
-_DEEPEST = 40
 _MOST_VALUES = 50_000
 """Counted with aliases spelled out, so that a few lines cannot stand for billions of values."""
 
@@ -139,8 +138,8 @@ class _Reader:
 
     def _begin(self, event: Any, place: tuple[int, int]) -> None:
         self._charge(1, place)
-        if len(self._open) >= _DEEPEST:
-            self._problems.add(f"Values are nested deeper than {_DEEPEST} levels.", None, *place)
+        if len(self._open) >= DEEPEST:
+            add_depth_fault(*place, self._problems)
             raise self._problems.error()
         if event.tag is not None and event.tag not in _USUAL_TAGS:
             self._problems.add(f"The tag {shown(event.tag)} has no meaning here.", "take it out", *place)

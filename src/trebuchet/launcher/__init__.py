@@ -11,7 +11,22 @@ from __future__ import annotations
 
 from trebuchet.launcher.clouds import Cloud, LocalCloud, ModalCloud
 from trebuchet.launcher.clusters import Cluster, ModalCluster
-from trebuchet.launcher.default import cancel, down, get_cloud, run, status, stop, up, which_clouds
+from trebuchet.launcher.default import (
+    cancel,
+    down,
+    events,
+    find,
+    get_cloud,
+    logs,
+    retry,
+    run,
+    status,
+    stop,
+    up,
+    up_many,
+    wait,
+    which_clouds,
+)
 from trebuchet.launcher.launcher import Launcher
 
 __all__ = [
@@ -23,10 +38,16 @@ __all__ = [
     "ModalCluster",
     "cancel",
     "down",
+    "events",
+    "find",
     "get_cloud",
+    "logs",
+    "retry",
     "run",
     "status",
     "stop",
     "up",
+    "up_many",
+    "wait",
     "which_clouds",
 ]

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from trebuchet.errors import JobFileError
 from trebuchet.files import job_from_text, load_job
@@ -93,9 +94,14 @@ def test_json_is_yaml() -> None:
     assert (job.name, job.run, job.resources.cpus) == ("x", "echo", 4)
 
 
-def test_deep_nesting_is_refused() -> None:
-    assert "nested deeper than" in _fault_of("[" * 100_000)
-    assert "nested deeper than" in _fault_of("envs: " + "{a: " * 60 + "}" * 60)
+@pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
+def test_deep_nesting_is_refused(monkeypatch: pytest.MonkeyPatch, loader: str) -> None:
+    if not hasattr(yaml, loader):
+        pytest.skip("PyYAML comes without libyaml here")
+    monkeypatch.setattr("trebuchet.files.tree._LOADER", getattr(yaml, loader))
+    block = "\n".join(f"{'  ' * depth}a:" for depth in range(60))
+    for text in ("[" * 100_000, "envs: " + "{a: " * 60 + "}" * 60, "- " * 2_000, block):
+        assert "Values are nested deeper than 40 levels." in _fault_of(text)
 
 
 def test_aliases_that_multiply_are_refused() -> None:

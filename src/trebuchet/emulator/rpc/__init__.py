@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-HANDLERS = ("session", "images", "secrets", "mounts", "volumes", "sandboxes", "logs", "router")
+HANDLERS = ("session", "images", "secrets", "mounts", "volumes", "sandboxes", "logs", "router", "files")
 
 
 def load() -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
 
 from trebuchet.emulator.world.errors import InvalidError, NotServedError
 from trebuchet.emulator.world.gpus import GpuAsk
-from trebuchet.emulator.world.sandbox import Ask, VolumePlace
+from trebuchet.emulator.world.sandbox import Ask, Probe, VolumePlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+PRIORITY_TAG = "trebuchet-priority"
+"""Modal has no priorities: this tag carries one, from -1000 to 1000; 0 where there is none."""
+HIGHEST_PRIORITY = 1000
+MOST_PORTS = 65_536
 MOST_ARGUMENT_BYTES = 128 * 1024
 """What Linux takes for one argument or variable; a longer one would die in `execve`."""
+
+_PRIORITY = re.compile(r"-?[0-9]{1,4}")
 
 
 def unpack_ask(
@@ -42,11 +49,14 @@ def unpack_ask(
         image_id=definition.image_id,
         workdir=definition.workdir or None,
         timeout_s=float(definition.timeout_secs) or None,
+        idle_timeout_s=float(definition.idle_timeout_secs) or None,
+        probe=_probe(definition),
         gpu=_gpu(resources.gpu_config),
         cpus=resources.milli_cpu_max / 1000 or None,
         memory_mib=resources.memory_mb_max or None,
         wants_cpus=resources.milli_cpu / 1000,
         wants_memory_mib=resources.memory_mb,
+        priority=_priority(request.tags),
         secret_ids=tuple(_secret_ids(request)),
         has_inline_env=isinstance(request, api_pb2.SandboxCreateV2Request) and bool(inline_env(request)),
         mount_ids=tuple(definition.mount_ids),
@@ -83,6 +93,13 @@ def _gpu(config: api_pb2.GPUConfig) -> GpuAsk:
     return GpuAsk(type=config.gpu_type or "ANY", count=config.count or 1)
 
 
+def _priority(tags: Iterable[api_pb2.SandboxTag]) -> int:
+    said = next((tag.tag_value for tag in tags if tag.tag_name == PRIORITY_TAG), "0")
+    if not _PRIORITY.fullmatch(said) or abs(int(said)) > HIGHEST_PRIORITY:
+        raise InvalidError(f"The tag {PRIORITY_TAG} is a whole number from -1000 to 1000, not {said!r}.")
+    return int(said)
+
+
 def _volumes(mounts: Iterable[api_pb2.VolumeMount]) -> list[VolumePlace]:
     return [
         VolumePlace(
@@ -99,14 +116,28 @@ def _pty(definition: api_pb2.Sandbox) -> tuple[int, int] | None:
     return unpack_pty(definition.pty_info) if definition.pty_info.enabled else None
 
 
+def _probe(definition: api_pb2.Sandbox) -> Probe | None:
+    if not definition.HasField("readiness_probe"):
+        return None
+    probe = definition.readiness_probe
+    interval_s = probe.interval_ms / 1000
+    if interval_s <= 0:
+        raise InvalidError("A readiness probe is repeated after a time that is not zero.")
+    if probe.WhichOneof("probe_oneof") == "tcp_port":
+        if not 0 < probe.tcp_port < MOST_PORTS:
+            raise InvalidError(f"There is no port {probe.tcp_port}.")
+        return Probe(tcp_port=probe.tcp_port, interval_s=interval_s)
+    if not probe.exec_command.argv:
+        raise InvalidError("A readiness probe is a port or a command.")
+    return Probe(argv=tuple(probe.exec_command.argv), interval_s=interval_s)
+
+
 def _refuse_unserved(definition: api_pb2.Sandbox) -> None:
     asked = {
         "cloud bucket mounts": definition.cloud_bucket_mounts,
         "network file systems": definition.nfs_mounts,
         "proxies": definition.proxy_id,
         "memory snapshots": definition.enable_snapshot,
-        "readiness probes": definition.HasField("readiness_probe"),
-        "idle timeouts": definition.idle_timeout_secs,
     }
     for what, value in asked.items():
         if value:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from trebuchet.emulator.rpc.tokens import Tokens
+    from trebuchet.emulator.visits import Visits
     from trebuchet.emulator.world.world import World
 
 T = TypeVar("T")
@@ -57,12 +58,14 @@ class Site:
         tokens: Makes and checks what callers present.
         address: `127.0.0.1:PORT`.
         repeats: What was asked for before.
+        visits: How sandboxes are visited over HTTP.
     """
 
     world: World
     tokens: Tokens
     address: str
     repeats: Repeats
+    visits: Visits
 
     @property
     def url(self) -> str:

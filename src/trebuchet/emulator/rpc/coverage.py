@@ -24,8 +24,8 @@ call that is not listed is answered with `UNIMPLEMENTED` and a sentence that nam
 
 Images from a registry are pulled, and their layers built, each in a sandbox. The SDK's own Debian image is
 recorded, not built: a sandbox runs on the host's system folders, with the files that were added to the
-image and the variables and work dir that it sets. Cloud buckets, network file systems, proxies, memory
-snapshots, readiness probes and idle timeouts are refused by name.
+image and the variables and work dir that it sets. Cloud buckets, network file systems, proxies and memory
+snapshots are refused by name.
 """
 
 

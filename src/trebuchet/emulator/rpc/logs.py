@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.sandbox import Sandbox
 
 LONGEST_STREAM_S = 55.0
+BEGINNING = "0-0"
+"""What the JavaScript SDK names as the last entry when it has seen none."""
 NANOSECONDS = 1_000_000_000
 
 
@@ -95,7 +97,7 @@ def _pack_cursor(offset: int, cutter: TextCutter) -> str:
 
 
 def _unpack_cursor(text: str) -> tuple[int, TextCutter]:
-    offset, _, held = text.partition(";")
+    offset, _, held = ("" if text == BEGINNING else text).partition(";")
     pairs = (pair.partition("=") for pair in held.split(",") if pair)
     try:
         pending = {int(stream): bytes.fromhex(data) for stream, _, data in pairs}

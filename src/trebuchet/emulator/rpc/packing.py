@@ -19,6 +19,7 @@ STATUSES = {
     Outcome.FAILURE: api_pb2.GenericResult.GENERIC_STATUS_FAILURE,
     Outcome.TERMINATED: api_pb2.GenericResult.GENERIC_STATUS_TERMINATED,
     Outcome.TIMEOUT: api_pb2.GenericResult.GENERIC_STATUS_TIMEOUT,
+    Outcome.IDLE: api_pb2.GenericResult.GENERIC_STATUS_IDLE_TIMEOUT,
     Outcome.OUT_OF_MEMORY: api_pb2.GenericResult.GENERIC_STATUS_KERNEL_OOM_KILL,
     Outcome.NOT_STARTED: api_pb2.GenericResult.GENERIC_STATUS_INIT_FAILURE,
     Outcome.LOST: api_pb2.GenericResult.GENERIC_STATUS_INTERNAL_FAILURE,

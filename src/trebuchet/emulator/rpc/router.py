@@ -27,7 +27,7 @@ LARGEST_MESSAGE = 1 << 16
 async def read_stdio(
     call: Call, request: sr.SandboxStdioReadV2Request
 ) -> AsyncIterator[sr.SandboxStdioReadV2Response]:
-    sandbox = await _started(call, request.task_id)
+    sandbox = await started(call, request.task_id)
     if not sandbox.standing.admitted:
         return
     wanted_stdout = request.file_descriptor == sr.SANDBOX_STDIO_FILE_DESCRIPTOR_STDOUT
@@ -39,9 +39,19 @@ async def read_stdio(
 
 @ROUTER.unary("SandboxStdinWriteV2")
 async def write_stdin(call: Call, request: sr.SandboxStdinWriteV2Request) -> sr.SandboxStdinWriteV2Response:
-    sandbox = await _started(call, request.task_id)
+    sandbox = await started(call, request.task_id)
+    sandbox.touch()
     await call.world.inputs.write_at(sandbox.process, request.offset, request.data, eof=request.eof)
     return sr.SandboxStdinWriteV2Response()
+
+
+@ROUTER.unary("SandboxWaitUntilReady")
+async def wait_until_ready(
+    call: Call, request: sr.SandboxWaitUntilReadyTcrRequest
+) -> sr.SandboxWaitUntilReadyTcrResponse:
+    sandbox = _sandbox(call, request.task_id)
+    ready_at = await call.world.upkeep.wait_until_ready(sandbox, request.timeout)
+    return sr.SandboxWaitUntilReadyTcrResponse(ready_at=ready_at)
 
 
 @ROUTER.unary("TaskExecStart")
@@ -56,7 +66,7 @@ async def start_exec(call: Call, request: sr.TaskExecStartRequest) -> sr.TaskExe
             else dict(source.env.contents)
         )
     await call.world.execs.start(
-        await _started(call, request.task_id),
+        await started(call, request.task_id),
         request.exec_id,
         list(request.command_args),
         env=env,
@@ -159,7 +169,7 @@ def _sandbox(call: Call, task_id: str) -> Sandbox:
     return call.world.sandboxes.by_task(task_id)
 
 
-async def _started(call: Call, task_id: str) -> Sandbox:
+async def started(call: Call, task_id: str) -> Sandbox:
     """The sandbox, once it has left the queue."""
     sandbox = _sandbox(call, task_id)
     await sandbox.settled.wait()

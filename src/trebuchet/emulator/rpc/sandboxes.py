@@ -12,8 +12,9 @@ from modal_proto import api_pb2
 from trebuchet.emulator.rpc.asking import inline_env, unpack_ask
 from trebuchet.emulator.rpc.packing import pack_handle, pack_result, pack_tags, unpack_tags
 from trebuchet.emulator.rpc.registry import CONTROL
+from trebuchet.emulator.visits import Permit
 from trebuchet.emulator.world.apps import DEFAULT_ENVIRONMENT
-from trebuchet.emulator.world.errors import NotFoundError, NotServedError
+from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotFoundError, NotServedError
 from trebuchet.emulator.world.ids import new_v1_sandbox_id, new_v2_sandbox_id, task_id_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT_S = 60.0
 LOOPBACK = "127.0.0.1"
+CONNECT_PORT = 8080
+"""Where a connect token leads that names no port."""
+MOST_USER_METADATA = 512
 
 
 @CONTROL.unary("SandboxCreate")
@@ -115,6 +119,21 @@ async def get_tunnels(
     return api_pb2.SandboxGetTunnelsResponse(tunnels=tunnels)
 
 
+@CONTROL.unary("SandboxCreateConnectToken", "SandboxCreateConnectTokenV2")
+async def create_connect_token(
+    call: Call, request: api_pb2.SandboxCreateConnectTokenRequest
+) -> api_pb2.SandboxCreateConnectTokenResponse:
+    sandbox = call.world.sandboxes.get(request.sandbox_id)
+    if sandbox.ended.is_set():
+        raise ConflictError(f"Sandbox {sandbox.id} has ended.")
+    if len(request.user_metadata) >= MOST_USER_METADATA or not request.user_metadata.isprintable():
+        raise InvalidError(f"What is said of a visitor has less than {MOST_USER_METADATA} characters.")
+    permit = Permit(sandbox.id, request.port or CONNECT_PORT, request.user_metadata)
+    return api_pb2.SandboxCreateConnectTokenResponse(
+        url=await call.site.visits.url(sandbox), token=permit.sealed(call.site.tokens)
+    )
+
+
 @CONTROL.unary("SandboxTagsGet", "SandboxTagsGetV2")
 async def get_tags(call: Call, request: api_pb2.SandboxTagsGetRequest) -> api_pb2.SandboxTagsGetResponse:
     sandbox = call.world.sandboxes.get(request.sandbox_id)
@@ -192,6 +211,7 @@ async def write_stdin(
     call: Call, request: api_pb2.SandboxStdinWriteRequest
 ) -> api_pb2.SandboxStdinWriteResponse:
     sandbox = call.world.sandboxes.get(request.sandbox_id)
+    sandbox.touch()
     await call.world.inputs.write_next(sandbox.process, request.index, request.input, eof=request.eof)
     return api_pb2.SandboxStdinWriteResponse()
 

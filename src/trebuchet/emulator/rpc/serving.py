@@ -42,6 +42,7 @@ STATUSES: dict[type[Exception], Status] = {
     errors.AlreadyExistsError: Status.ALREADY_EXISTS,
     errors.InvalidError: Status.INVALID_ARGUMENT,
     errors.ConflictError: Status.FAILED_PRECONDITION,
+    errors.NotInTimeError: Status.DEADLINE_EXCEEDED,
     errors.NotServedError: Status.UNIMPLEMENTED,
     NotRunningError: Status.NOT_FOUND,
 }

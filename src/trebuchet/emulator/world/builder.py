@@ -162,9 +162,12 @@ class Builder:
             argv=(*work.manner.shell, command.rest),
             env={**work.manner.variables, **self._secrets.values_of(image.secret_ids)},
             workdir=work.manner.workdir,
-            root_layers=(Path(work.root),),
+            root_layers=(Path(work.root),) if work.root else (),
             layers=layers,
-            binds=(*await asyncio.to_thread(binds_for_image, Path(work.root)), *top_files(layers)),
+            binds=(
+                *(await asyncio.to_thread(binds_for_image, Path(work.root)) if work.root else ()),
+                *top_files(layers),
+            ),
         )
         await self._host.start(spec, folder)
         try:

@@ -5,6 +5,7 @@ WorldError
 ├── AlreadyExistsError
 ├── InvalidError           the request makes no sense here, now or later
 ├── ConflictError          not in the state it is in
+├── NotInTimeError         what was waited for did not come
 └── NotServedError         Modal does this; the engine does not
 """
 
@@ -29,6 +30,10 @@ class InvalidError(WorldError):
 
 class ConflictError(WorldError):
     """Not in the state it is in."""
+
+
+class NotInTimeError(WorldError):
+    """What was waited for did not come."""
 
 
 class NotServedError(WorldError):

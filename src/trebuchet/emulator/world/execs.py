@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from trebuchet.emulator.disk import make_private_folder, write_whole
 from trebuchet.emulator.process.errors import NotRunningError
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.sandbox import Sandbox
 
+FOLDER = "execs"
+
 
 class Execs:
     """All such commands: where each one's process lies is noted in its sandbox's folder."""
 
     def __init__(self, host: ProcessHost) -> None:
         self._host = host
+        self._ended: WeakKeyDictionary[Sandbox, set[str]] = WeakKeyDictionary()
         self._starting: dict[tuple[str, str], asyncio.Task[Path]] = {}
 
     async def start(
@@ -41,6 +45,7 @@ class Execs:
         Raises:
             ConflictError: The sandbox does not run.
         """
+        sandbox.touch()
         if self._note(sandbox, exec_id).exists():
             return
         key = (sandbox.id, exec_id)
@@ -73,7 +78,17 @@ class Execs:
         except FileNotFoundError:
             raise NotFoundError(f"No command {exec_id!r} was started in sandbox {sandbox.id}.") from None
 
+    def any_running(self, sandbox: Sandbox) -> bool:
+        """Whether a command is running in a sandbox. The engine's own, a probe's say, do not count."""
+        ended = self._ended.setdefault(sandbox, set())
+        for note in (sandbox.folder / FOLDER).glob("*"):
+            if note.name not in ended:
+                if self._host.state(sandbox.folder / note.read_text()).phase in {"starting", "running"}:
+                    return True
+                ended.add(note.name)
+        return False
+
     def _note(self, sandbox: Sandbox, exec_id: str) -> Path:
         if not is_safe_id(exec_id):
             raise NotFoundError(f"No command {exec_id!r} was started in sandbox {sandbox.id}.")
-        return make_private_folder(sandbox.folder / "execs") / exec_id
+        return make_private_folder(sandbox.folder / FOLDER) / exec_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +29,7 @@ class Outcome(StrEnum):
     FAILURE = "failure"
     TERMINATED = "terminated"
     TIMEOUT = "timeout"
+    IDLE = "idle"
     OUT_OF_MEMORY = "out_of_memory"
     NOT_STARTED = "not_started"
     LOST = "lost"
@@ -53,12 +55,21 @@ class VolumePlace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What tells that a sandbox is ready: a port that takes connections, or else a command that succeeds."""
+
+    tcp_port: int | None = None
+    argv: tuple[str, ...] = ()
+    interval_s: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ask:
     """What was asked for; never changes.
 
     `secret_ids` name the stored secrets whose variables it gets. With `has_inline_env` it got others that are
-    written nowhere, so no later daemon could start it. What it `wants` it waits for; `cpus` and `memory_mib`
-    are the most that it may take.
+    written nowhere, so no later daemon could start it. What it `wants` it waits for, before those of a lower
+    `priority`; `cpus` and `memory_mib` are the most that it may take.
     """
 
     id: str
@@ -69,11 +80,14 @@ class Ask:
     image_id: str = ""
     workdir: str | None = None
     timeout_s: float | None = None
+    idle_timeout_s: float | None = None
+    probe: Probe | None = None
     gpu: GpuAsk = field(default_factory=GpuAsk)
     cpus: float | None = None
     memory_mib: int | None = None
     wants_cpus: float = 0.0
     wants_memory_mib: int = 0
+    priority: int = 0
     secret_ids: tuple[str, ...] = ()
     has_inline_env: bool = False
     mount_ids: tuple[str, ...] = ()
@@ -93,6 +107,8 @@ class Standing:
         gpus: Indices of the GPUs it was lent.
         started_at: Seconds since the epoch.
         ended_at: Seconds since the epoch.
+        ready_at: When its probe first passed, in seconds since the epoch.
+        idled: Whether it is being ended because nobody used it.
         result: None until its end.
     """
 
@@ -101,6 +117,8 @@ class Standing:
     gpus: tuple[int, ...] = ()
     started_at: float | None = None
     ended_at: float | None = None
+    ready_at: float | None = None
+    idled: bool = False
     result: Result | None = None
 
 
@@ -118,6 +136,10 @@ class Sandbox:
         self.settled = asyncio.Event()
         """Set once it was started or has ended: there is something to say about its task."""
         self.ended = asyncio.Event()
+        self.ready = asyncio.Event()
+        """Set once its probe has passed."""
+        self.used_at = time.monotonic()
+        """When somebody last did something with it, as far as this daemon knows."""
         self._tell()
 
     @classmethod
@@ -160,6 +182,10 @@ class Sandbox:
         started = self.settled.is_set() and self.standing.admitted
         return task_id_of(self.ask.id) if started or self.is_v2 else ""
 
+    def touch(self) -> None:
+        """Somebody does something with it now."""
+        self.used_at = time.monotonic()
+
     def now(self, **changes: Any) -> None:
         """Write down how it stands now."""
         self.standing = replace(self.standing, **changes)
@@ -170,11 +196,15 @@ class Sandbox:
         if self.standing.result is not None:
             self.settled.set()
             self.ended.set()
+        if self.standing.ready_at is not None:
+            self.ready.set()
 
 
-def result_of(state: ProcessState) -> Result:
+def result_of(state: ProcessState, standing: Standing) -> Result:
     """What the end of a process means for its sandbox."""
     code = state.exit_code
+    if standing.idled and state.cause == "terminated":
+        return Result(outcome=Outcome.IDLE, exit_code=137, message="Nobody used it.")
     if state.phase == "lost":
         return Result(
             outcome=Outcome.LOST, exit_code=1, message="The sandbox's processes were ended from outside."
@@ -203,6 +233,8 @@ def _read_ask(known: dict[str, object]) -> Ask:
     for name in ("argv", "secret_ids", "mount_ids", "ports"):
         values[name] = tuple(values.get(name, ()))
     values["pty"] = tuple(values["pty"]) if values["pty"] else None
+    if probe := values.get("probe"):
+        values["probe"] = Probe(**(probe | {"argv": tuple(probe["argv"])}))
     return Ask(**values)
 
 

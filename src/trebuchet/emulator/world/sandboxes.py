@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.admission import Room
     from trebuchet.emulator.world.gpus import GpuPool
     from trebuchet.emulator.world.secrets import Secrets
+    from trebuchet.emulator.world.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Sandboxes:
         room: Room,
         secrets: Secrets,
         furnisher: Furnisher,
+        upkeep: Upkeep,
     ) -> None:
         self._folder = make_private_folder(state / "sandboxes")
         self._markers = make_private_folder(state / "alive")
@@ -84,6 +86,7 @@ class Sandboxes:
         self._admission = Admission(gpus, room)
         self._secrets = secrets
         self._furnisher = furnisher
+        self._upkeep = upkeep
         self.clock = Clock()
         self._alive: dict[str, Sandbox] = {}
         self._by_name: dict[tuple[str, str], Sandbox] = {}
@@ -133,7 +136,7 @@ class Sandboxes:
         self._enter(sandbox)
         if taken is None:
             self._inline_env[sandbox.id] = inline_env
-            self._admission.wait(sandbox)
+            self._admission.wait(sandbox.ask)
         else:
             await self._start(sandbox, inline_env)
         return sandbox
@@ -177,8 +180,11 @@ class Sandboxes:
 
     async def _watch(self, sandbox: Sandbox) -> None:
         sandbox.settled.set()
-        state = await self._host.wait_end(sandbox.process)
-        self._finish(sandbox, result_of(state), started_at=state.started_at, ended_at=state.ended_at)
+        async with self._upkeep.during(sandbox):
+            state = await self._host.wait_end(sandbox.process)
+        await self._upkeep.finish(sandbox)
+        result = result_of(state, sandbox.standing)
+        self._finish(sandbox, result, started_at=state.started_at, ended_at=state.ended_at)
         try:
             await self._host.cleanup(sandbox.process)
         except (ProcessError, OSError) as error:
@@ -229,7 +235,8 @@ class Sandboxes:
 
     def admit_waiting(self) -> None:
         """Start those that can be given what they wait for."""
-        for sandbox, taken in self._admission.admit():
+        for sandbox_id, taken in self._admission.admit():
+            sandbox = self._alive[sandbox_id]
             sandbox.now(admitted=True, gpus=taken, started_at=self.clock.now())
             self._in_background(self._start(sandbox, self._inline_env.pop(sandbox.id, {})))
 
@@ -313,7 +320,7 @@ class Sandboxes:
             self._by_key[sandbox.ask.idempotency_key] = sandbox
             self._secrets.hold_again(sandbox.ask.secret_ids, sandbox.id)
             if sandbox.standing.admitted:
-                self._admission.retake(sandbox)
+                self._admission.retake(sandbox.ask, sandbox.standing.gpus)
             await self._go_on(sandbox)
         self.admit_waiting()
 
@@ -344,7 +351,7 @@ class Sandboxes:
         except InvalidError as error:
             self._finish(sandbox, Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=str(error)))
         else:
-            self._admission.wait(sandbox)
+            self._admission.wait(sandbox.ask)
 
     def _has_process(self, sandbox: Sandbox) -> bool:
         try:

@@ -18,7 +18,10 @@ from trebuchet.emulator.world.logs import LogViews
 from trebuchet.emulator.world.mounts import Mounts
 from trebuchet.emulator.world.sandboxes import Sandboxes
 from trebuchet.emulator.world.secrets import Secrets
+from trebuchet.emulator.world.snapshots import Snapshots
 from trebuchet.emulator.world.stdin import Inputs
+from trebuchet.emulator.world.upkeep import Upkeep
+from trebuchet.emulator.world.views import IsolatedViews, SharedViews
 from trebuchet.emulator.world.volumes import Volumes
 
 if TYPE_CHECKING:
@@ -27,13 +30,21 @@ if TYPE_CHECKING:
 
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.admission import Room
+    from trebuchet.emulator.world.views import Sharing
 
 
 class World:
     """What there is."""
 
     def __init__(
-        self, state: Path, host: ProcessHost, *, gpus: Sequence[str], real_gpus: bool, room: Room
+        self,
+        state: Path,
+        host: ProcessHost,
+        *,
+        gpus: Sequence[str],
+        real_gpus: bool,
+        room: Room,
+        sharing: Sharing,
     ) -> None:
         """Read what an earlier daemon left.
 
@@ -42,6 +53,7 @@ class World:
             host: Runs the processes.
             gpus: The type of each GPU, by index.
             real_gpus: Whether these are devices, or pretended.
+            sharing: Whether sandboxes that have the same volume see one folder, or each has a copy.
             room: Processor cores and memory that sandboxes may take together.
         """
         make_private_folder(state)
@@ -55,22 +67,29 @@ class World:
         self.mounts = Mounts(state / "mounts", self.content)
         builder = Builder(state, host=host, mounts=self.mounts, secrets=self.secrets)
         self.builds = Builds(state / "builds", self.images, builder)
+        self.snapshots = Snapshots(
+            state / "layers", host=host, images=self.images, builds=self.builds, mounts=self.mounts
+        )
         self.gpus = GpuPool(gpus)
+        self.execs = Execs(host)
+        self.views = IsolatedViews(self.volumes) if sharing == "isolated" else SharedViews(self.volumes)
+        self.upkeep = Upkeep(host, self.execs, self.views)
         self.sandboxes = Sandboxes(
             state,
             host=host,
             gpus=self.gpus,
             room=room,
             secrets=self.secrets,
+            upkeep=self.upkeep,
             furnisher=Furniture(
                 apps=self.apps,
                 images=self.images,
                 builds=self.builds,
                 mounts=self.mounts,
                 volumes=self.volumes,
+                views=self.views,
                 devices=real_gpus,
             ),
         )
         self.logs = LogViews(host)
-        self.execs = Execs(host)
         self.inputs = Inputs(host)

@@ -1,0 +1,122 @@
+"""What is done for a sandbox while it runs: looking whether it is ready, and whether anybody uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from trebuchet.emulator.process.errors import NotRunningError, ProcessError
+from trebuchet.emulator.process.ports import accepts_connections, has_connections
+from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotInTimeError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Coroutine
+
+    from trebuchet.emulator.process.host import ProcessHost
+    from trebuchet.emulator.world.execs import Execs
+    from trebuchet.emulator.world.sandbox import Probe, Sandbox
+    from trebuchet.emulator.world.views import Views
+
+LOOKS_A_TIMEOUT = 10
+LONGEST_LOOK_S = 1.0
+
+
+class Upkeep:
+    """Probes sandboxes, commits their volumes, and ends those that nobody used for too long."""
+
+    def __init__(self, host: ProcessHost, execs: Execs, views: Views) -> None:
+        self._host = host
+        self._views = views
+        self._execs = execs
+
+    @asynccontextmanager
+    async def during(self, sandbox: Sandbox) -> AsyncGenerator[None]:
+        """Look after a sandbox until the block ends."""
+        tasks = [asyncio.create_task(work) for work in self._work(sandbox)]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _work(self, sandbox: Sandbox) -> list[Coroutine[None, None, None]]:
+        work: list[Coroutine[None, None, None]] = []
+        if sandbox.ask.probe is not None and not sandbox.ready.is_set():
+            work.append(self._probe(sandbox, sandbox.ask.probe))
+        if sandbox.ask.idle_timeout_s is not None:
+            work.append(self._end_when_idle(sandbox, sandbox.ask.idle_timeout_s))
+        if sandbox.ask.volumes:
+            work.append(self._views.keep(sandbox))
+        return work
+
+    async def finish(self, sandbox: Sandbox) -> None:
+        """Do what is left to do for a sandbox whose processes have ended."""
+        if sandbox.ask.volumes:
+            await self._views.close(sandbox)
+
+    # ── readiness ──
+
+    async def wait_until_ready(self, sandbox: Sandbox, timeout_s: float) -> float:
+        """When a sandbox became ready, in seconds since the epoch; waits for that.
+
+        Raises:
+            InvalidError: It has no probe.
+            ConflictError: It ended before it was ready.
+            NotInTimeError: It was not ready in time.
+        """
+        if sandbox.ask.probe is None:
+            raise InvalidError(f"Sandbox {sandbox.id} was created without a readiness probe.")
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _first(sandbox.ready, sandbox.ended)
+        except TimeoutError:
+            raise NotInTimeError(f"Sandbox {sandbox.id} is not ready after {timeout_s:g} s.") from None
+        if sandbox.standing.ready_at is None:
+            raise ConflictError(f"Sandbox {sandbox.id} ended before it was ready.")
+        return sandbox.standing.ready_at
+
+    async def _probe(self, sandbox: Sandbox, probe: Probe) -> None:
+        while not await self._passes(sandbox, probe):
+            await asyncio.sleep(probe.interval_s)
+        sandbox.now(ready_at=time.time())
+
+    async def _passes(self, sandbox: Sandbox, probe: Probe) -> bool:
+        if probe.tcp_port is not None:
+            return await accepts_connections(probe.tcp_port)
+        try:
+            folder = await self._host.exec(sandbox.process, probe.argv)
+        except (ProcessError, OSError):
+            return False
+        try:
+            return (await self._host.wait_end(folder)).exit_code == 0
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # there may be very many of them
+
+    # ── idleness ──
+
+    async def _end_when_idle(self, sandbox: Sandbox, timeout_s: float) -> None:
+        """End it when nothing was done with it for so long. A new daemon begins to count anew."""
+        sandbox.touch()
+        while (left := sandbox.used_at + timeout_s - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, LONGEST_LOOK_S, timeout_s / LOOKS_A_TIMEOUT))
+            if await asyncio.to_thread(self._in_use, sandbox):
+                sandbox.touch()
+        sandbox.now(idled=True)  # first, so that a daemon that dies now leaves the reason behind
+        with suppress(NotRunningError):
+            self._host.terminate(sandbox.process)
+
+    def _in_use(self, sandbox: Sandbox) -> bool:
+        return self._execs.any_running(sandbox) or has_connections(sandbox.ask.ports)
+
+
+async def _first(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
