@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from trebuchet.sandbox import SandboxSpec
@@ -91,6 +92,16 @@ class Engine(Protocol):
             CapacityError: No such GPU was to be had.
             ImageBuildError: The image could not be built.
             RateLimitedError: Too many creations a second.
+        """
+        ...
+
+    def begin(
+        self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None
+    ) -> Future[str]:
+        """As `create` for a sandbox without a GPU, but its id, or what `create` would raise, comes later.
+
+        What is raised at once came before the sandbox was asked for. `NotFoundError`, at once or later, may
+        mean that something remembered is gone: `create` looks it up anew.
         """
         ...
 

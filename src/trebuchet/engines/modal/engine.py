@@ -11,6 +11,7 @@ from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     import modal
@@ -72,6 +73,18 @@ class SdkEngine:
         if spec.gpu is not None:
             self._scheduled.add(sandbox_id)
         return sandbox_id
+
+    def begin(
+        self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None
+    ) -> Future[str]:
+        from trebuchet.engines.modal.request import begin  # noqa: PLC0415 - imports the SDK
+
+        connection = self._connection
+        if connection is None or not connection.trusted:
+            connection = self._connect(self._access.current())
+        with translated():
+            connection.require_answer()
+            return begin(connection, spec, on_build_output)
 
     def find(self, tags: Mapping[str, str]) -> list[str]:
         if self._access.known() is None:

@@ -32,8 +32,8 @@ _DESCRIPTORS = 2
 _STARTING_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
 _CALM_S = 0.005
 _PATIENCE_S = 0.25
-"""Orders that follow each other faster than the first are all taken before the next sandbox is started, unless
-the oldest has waited for so long."""
+"""Orders that follow each other faster than the first are all taken before the next sandbox is started,
+unless the oldest has waited for so long."""
 _WAITING_AT_ONCE = 1_000
 """So many orders lie here at most, with two descriptors each; further ones wait in the socket."""
 
@@ -66,12 +66,14 @@ class Yard:
         """Until no more orders can come and none waits."""
         self._poll.register(self._orders, select.POLLIN)
         while self._open or self._waiting:
-            full = len(self._waiting) >= _WAITING_AT_ONCE
+            if self._open:
+                full = len(self._waiting) >= _WAITING_AT_ONCE
+                self._poll.modify(self._orders, 0 if full else select.POLLIN)
             for descriptor, _ in self._poll.poll(self._patience_ms()):
-                if descriptor != self._orders.fileno():
-                    self._started(descriptor)
-                elif not full:
+                if descriptor == self._orders.fileno():
                     self._take_order()
+                else:
+                    self._started(descriptor)
             while self._waiting and self._may_start():
                 self._start(*self._waiting.popleft()[1:])
 
