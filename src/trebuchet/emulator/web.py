@@ -129,7 +129,7 @@ class Web:
         return web.json_response({"alive": self._site.world.sandboxes.alive})
 
     async def get_waiting(self, _: web.Request) -> web.Response:
-        """What each sandbox that was not started yet waits for, by its id."""
+        """What each sandbox that was not started yet waits for, by its id and by its name."""
         return web.json_response(self._site.world.sandboxes.waiting())
 
     async def get_calls(self, _: web.Request) -> web.Response:
