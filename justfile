@@ -10,6 +10,7 @@ test *arguments:
 # long proofs: whole crash matrices, soaks, big files
 proof:
     pytest -m proof
+    TEST_INPUTS=random pytest tests/plan tests/unit
 
 # style, types, layers
 lint:

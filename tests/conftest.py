@@ -1,4 +1,4 @@
-"""Where the tests keep their state: never in the developer's own."""
+"""Where the tests keep their state: never in the developer's own. And what chance may do in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,12 @@ _FOREIGN = (
 )
 
 
+# The same inputs each time, so that a change is judged by itself; `just proof` tries others.
+settings.register_profile("seeded", derandomize=True, deadline=None)
+settings.register_profile("random", deadline=None)
+settings.load_profile(os.environ.get("TEST_INPUTS", "seeded"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _private_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let nothing that a test does by default reach the state of whoever runs it."""
@@ -29,6 +36,7 @@ def _private_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in _FOREIGN:
             patch.delenv(name, raising=False)
         patch.setenv("NO_COLOR", "1")
+        patch.setenv("TREBUCHET_ARCHIVE", "0")  # A process more for each home; its own tests turn it on.
         yield
 
 

@@ -9,7 +9,7 @@ import resource
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from trebuchet.emulator.assembly import assemble
 from trebuchet.emulator.disk import make_private_folder
@@ -116,12 +116,13 @@ def _declared_faults() -> str:
 
 
 def _sharing(word: str) -> Sharing:
-    if word not in get_args(Sharing):
-        raise EmulatorError(
-            f"TREBUCHET_LOCAL_VOLUMES={word} means nothing.",
-            "`shared` lets sandboxes see one folder, `isolated` each a copy, as on Modal.",
-        )
-    return word
+    for known in get_args(Sharing):
+        if word == known:
+            return known
+    raise EmulatorError(
+        f"TREBUCHET_LOCAL_VOLUMES={word} means nothing.",
+        "`shared` lets sandboxes see one folder, `isolated` each a copy, as on Modal.",
+    )
 
 
 async def _stay(world: World, attendance: Attendance, idle_timeout_s: float, leaving: asyncio.Event) -> None:

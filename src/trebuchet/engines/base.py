@@ -83,6 +83,10 @@ class Engine(Protocol):
         """Look whether the control plane is there; makes no call where it answered just now."""
         ...
 
+    def is_asleep(self) -> bool:
+        """Whether a question would first have to start something that has stopped, or was. Makes no call."""
+        ...
+
     def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
         """Create a sandbox and return its id. With a GPU this blocks until one is had.
 

@@ -85,6 +85,9 @@ class LocalEngine(SdkEngine):
             )
         super().require_answer()
 
+    def is_asleep(self) -> bool:
+        return daemon.running(self._state) is None
+
     def poll(self, sandbox_id: str) -> Observation:
         seen = super().poll(sandbox_id)
         endpoint = None if seen.state.is_final else daemon.running(self._state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
 
 ALLOWLIST = api_pb2.NetworkAccess.NetworkAccessType.ALLOWLIST
 BLOCKED = api_pb2.NetworkAccess.NetworkAccessType.BLOCKED
+PRIORITY_TAG = "trebuchet-priority"
+"""Modal has no priorities: this tag carries one, from -1000 to 1000; 0 where there is none."""
+HIGHEST_PRIORITY = 1000
 MOST_PORTS = 65_536
 MOST_ARGUMENT_BYTES = 128 * 1024
 """What Linux takes for one argument or variable; a longer one would die in `execve`."""
+
+_PRIORITY = re.compile(r"-?[0-9]{1,4}")
 
 
 def unpack_ask(
@@ -53,6 +59,7 @@ def unpack_ask(
         memory_mib=resources.memory_mb_max or None,
         wants_cpus=resources.milli_cpu / 1000,
         wants_memory_mib=resources.memory_mb,
+        priority=_priority(request.tags),
         secret_ids=tuple(_secret_ids(request)),
         has_inline_env=isinstance(request, api_pb2.SandboxCreateV2Request) and bool(inline_env(request)),
         mount_ids=tuple(definition.mount_ids),
@@ -98,6 +105,13 @@ def _gpu(config: api_pb2.GPUConfig) -> GpuAsk:
     if not config.gpu_type and not config.count:
         return GpuAsk()
     return GpuAsk(type=config.gpu_type or "ANY", count=config.count or 1)
+
+
+def _priority(tags: Iterable[api_pb2.SandboxTag]) -> int:
+    said = next((tag.tag_value for tag in tags if tag.tag_name == PRIORITY_TAG), "0")
+    if not _PRIORITY.fullmatch(said) or abs(int(said)) > HIGHEST_PRIORITY:
+        raise InvalidError(f"The tag {PRIORITY_TAG} is a whole number from -1000 to 1000, not {said!r}.")
+    return int(said)
 
 
 def _volumes(mounts: Iterable[api_pb2.VolumeMount]) -> list[VolumePlace]:

@@ -68,8 +68,8 @@ class Ask:
     """What was asked for; never changes.
 
     `secret_ids` name the stored secrets whose variables it gets. With `has_inline_env` it got others that are
-    written nowhere, so no later daemon could start it. What it `wants` it waits for; `cpus` and `memory_mib`
-    are the most that it may take.
+    written nowhere, so no later daemon could start it. What it `wants` it waits for, before those of a lower
+    `priority`; `cpus` and `memory_mib` are the most that it may take.
     """
 
     id: str
@@ -87,6 +87,7 @@ class Ask:
     memory_mib: int | None = None
     wants_cpus: float = 0.0
     wants_memory_mib: int = 0
+    priority: int = 0
     secret_ids: tuple[str, ...] = ()
     has_inline_env: bool = False
     mount_ids: tuple[str, ...] = ()

@@ -136,7 +136,7 @@ class Sandboxes:
         self._enter(sandbox)
         if taken is None:
             self._inline_env[sandbox.id] = inline_env
-            self._admission.wait(sandbox)
+            self._admission.wait(sandbox.ask)
         else:
             await self._start(sandbox, inline_env)
         return sandbox
@@ -254,7 +254,8 @@ class Sandboxes:
 
     def admit_waiting(self) -> None:
         """Start those that can be given what they wait for."""
-        for sandbox, taken in self._admission.admit():
+        for sandbox_id, taken in self._admission.admit():
+            sandbox = self._alive[sandbox_id]
             sandbox.now(admitted=True, gpus=taken, started_at=self.clock.now())
             self._in_background(self._start(sandbox, self._inline_env.pop(sandbox.id, {})))
 
@@ -338,7 +339,7 @@ class Sandboxes:
             self._by_key[sandbox.ask.idempotency_key] = sandbox
             self._secrets.hold_again(sandbox.ask.secret_ids, sandbox.id)
             if sandbox.standing.admitted:
-                self._admission.retake(sandbox)
+                self._admission.retake(sandbox.ask, sandbox.standing.gpus)
             await self._go_on(sandbox)
         self.admit_waiting()
 
@@ -369,7 +370,7 @@ class Sandboxes:
         except InvalidError as error:
             self._finish(sandbox, Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=str(error)))
         else:
-            self._admission.wait(sandbox)
+            self._admission.wait(sandbox.ask)
 
     def _has_process(self, sandbox: Sandbox) -> bool:
         try:

@@ -53,6 +53,9 @@ class SdkEngine:
         with translated():
             connection.require_answer()
 
+    def is_asleep(self) -> bool:
+        return False
+
     def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
         from trebuchet.engines.modal.request import create  # noqa: PLC0415 - imports the SDK
 
