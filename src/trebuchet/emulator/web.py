@@ -39,6 +39,10 @@ class Web:
         self._faults = faults
         self._on_call = on_call
 
+    def runner(self) -> web.AppRunner:
+        """What serves them."""
+        return web.AppRunner(self.app(), access_log=None, handle_signals=False)
+
     def app(self) -> web.Application:
         """All routes."""
         app = web.Application(middlewares=[self._errors, self._guard])

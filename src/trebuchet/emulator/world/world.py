@@ -10,6 +10,7 @@ from trebuchet.emulator.world.blobs import Blobs
 from trebuchet.emulator.world.builder import Builder
 from trebuchet.emulator.world.builds import Builds
 from trebuchet.emulator.world.content import Content
+from trebuchet.emulator.world.environments import Environments
 from trebuchet.emulator.world.execs import Execs
 from trebuchet.emulator.world.furnish import Furniture
 from trebuchet.emulator.world.gpus import GpuPool
@@ -58,6 +59,7 @@ class World:
         """
         make_private_folder(state)
         self.host = host
+        self.environments = Environments(state / "environments")
         self.apps = Apps(state / "apps")
         self.images = Images(state / "images")
         self.secrets = Secrets(state / "secrets")
