@@ -15,6 +15,7 @@ from trebuchet.errors import (
     NotFoundError,
     TrebuchetError,
 )
+from trebuchet.keeper.archiving import Archiving
 from trebuchet.keeper.watch import Watch
 from trebuchet.lifecycle import create, observe, reconcile
 from trebuchet.lifecycle.again import is_due
@@ -61,11 +62,12 @@ class Keeper:
         self._wake = wake
         self._holds: dict[str, _Hold] = {}
         self._watch = Watch(contexts, cloud, wake=wake)
+        self._archiving = Archiving(contexts, cloud, wake=wake)
 
     @property
     def holding(self) -> bool:
         """Whether something would be lost, or come late, if this process went."""
-        return bool(self._holds) or self._watch.has_jobs
+        return bool(self._holds) or self._watch.has_jobs or self._archiving.has_jobs
 
     def turn(self) -> float:
         """Take up what is wanted, look for ids, let go of what is done; the seconds until the next turn."""
@@ -74,7 +76,7 @@ class Keeper:
             if job.current.gpu is not None and job.sandbox_id is None and job.key not in self._holds:
                 self._take_up(job)
         pauses = [self._learn_id(hold) for hold in self._holds.values()]
-        return min([_REST_S, self._watch.turn(), *pauses])
+        return min([_REST_S, self._watch.turn(), self._archiving.turn(), *pauses])
 
     def _take_up(self, job: Job) -> None:
         context = self._contexts.of_job(job)

@@ -142,6 +142,9 @@ class Ledger(Reading):
             )
             if changed.rowcount == 1:
                 _remember_sandbox(connection, sandbox_id, attempt.key, attempt.number)
+                connection.execute(
+                    "INSERT OR IGNORE INTO unarchived VALUES (?, ?)", (attempt.key, attempt.number)
+                )
                 _event(
                     connection, attempt.key, at, "created", {"attempt": attempt.number, "sandbox": sandbox_id}
                 )
@@ -290,6 +293,11 @@ class Ledger(Reading):
         """Write an event of its own."""
         with self._database.writing("note") as connection:
             _event(connection, key, at, kind, detail)
+
+    def archived(self, key: str, number: int) -> None:
+        """All that is to be had of an attempt's log is in the archive."""
+        with self._database.writing("archived") as connection:
+            connection.execute("DELETE FROM unarchived WHERE key = ? AND attempt = ?", (key, number))
 
     def prune(self, *, before: float) -> list[str]:
         """Forget the jobs that ended before a time, and all that was kept of them; gives their keys."""

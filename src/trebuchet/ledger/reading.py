@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from trebuchet.ledger.codec import decode_recipe
-from trebuchet.ledger.records import Attempt, Event, Job, Recipe
+from trebuchet.ledger.records import Attempt, Event, Job, Recipe, Unarchived
 from trebuchet.ledger.rows import SELECT_JOBS, attempt_of, job_of
 
 if TYPE_CHECKING:
@@ -90,6 +90,19 @@ class Reading:
         """What happened to a job, oldest first."""
         rows = self._database.rows("SELECT at, kind, detail FROM events WHERE key = ? ORDER BY seq", (key,))
         return [Event(at=row["at"], kind=row["kind"], detail=json.loads(row["detail"])) for row in rows]
+
+    def unarchived(self, cloud: str) -> list[Unarchived]:
+        """Attempts on a cloud whose logs are not yet archived, oldest job first."""
+        rows = self._database.rows(
+            "SELECT one.key, one.attempt, attempts.end_at FROM unarchived AS one "
+            "JOIN jobs ON jobs.key = one.key "
+            "JOIN attempts ON attempts.key = one.key AND attempts.attempt = one.attempt "
+            "WHERE jobs.cloud = ? ORDER BY jobs.submit_time, one.attempt",
+            (cloud,),
+        )
+        return [
+            Unarchived(key=row["key"], number=row["attempt"], ended=row["end_at"] is not None) for row in rows
+        ]
 
     def clusters(self, cloud: str) -> list[str]:
         """Names of clusters, the one used last first; a job without a label is one of its id's name."""

@@ -145,6 +145,19 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unarchived:
+    """An attempt whose log is not yet archived.
+
+    Attributes:
+        ended: Whether it has ended, so that its log grows no more.
+    """
+
+    key: str
+    number: int
+    ended: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """How an attempt ended.
 

@@ -12,6 +12,7 @@ from modal_proto import api_pb2
 
 from trebuchet.emulator.rpc.packing import SUCCESS
 from trebuchet.emulator.rpc.registry import CONTROL
+from trebuchet.emulator.world.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,6 +75,16 @@ async def join(
             return
         else:
             await builds.wait(image.id, deadline - time.monotonic())
+
+
+@CONTROL.unary("SandboxSnapshotFs")
+async def snapshot(
+    call: Call, request: api_pb2.SandboxSnapshotFsRequest
+) -> api_pb2.SandboxSnapshotFsResponse:
+    """How earlier SDKs ask for a snapshot."""
+    sandbox = call.world.sandboxes.get(request.sandbox_id)
+    image_id = await call.world.snapshots.take(sandbox, call.idempotency_key or new_id("snapshot"), 0)
+    return api_pb2.SandboxSnapshotFsResponse(image_id=image_id, result=SUCCESS)
 
 
 def _result(world: World, image_id: str) -> api_pb2.GenericResult | None:
