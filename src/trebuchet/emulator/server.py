@@ -9,7 +9,7 @@ import resource
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, get_args
 
 from trebuchet.emulator.assembly import assemble
 from trebuchet.emulator.disk import make_private_folder
