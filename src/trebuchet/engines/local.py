@@ -90,9 +90,12 @@ class LocalEngine(SdkEngine):
 
     def poll(self, sandbox_id: str) -> Observation:
         seen = super().poll(sandbox_id)
-        endpoint = None if seen.state.is_final else daemon.running(self._state)
-        reason = daemon.waiting(endpoint).get(sandbox_id) if endpoint else None
+        reason = None if seen.state.is_final else self.queued().get(sandbox_id)
         return seen if reason is None else replace(seen, state=JobState.PENDING, waiting_for=reason)
+
+    def queued(self) -> Mapping[str, str]:
+        endpoint = daemon.running(self._state)
+        return daemon.waiting(endpoint) if endpoint else {}
 
     def machine(self) -> Mapping[str, int]:
         """The machine's GPUs: how many of each name.

@@ -179,7 +179,8 @@ def _blocks(start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _stretch_url(call: Call, request: api_pb2.VolumeGetFile2Request, start: int, end: int) -> str:
-    sealed = call.site.tokens.seal(json.dumps([request.volume_id, request.path, start, end]))
+    facts = [request.volume_id, request.path, start, end, request.client_pads_blocks]
+    sealed = call.site.tokens.seal(json.dumps(facts))
     return f"{call.site.url}/file/{sealed}"
 
 
