@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +12,22 @@ if TYPE_CHECKING:
 
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.status import JobState, LogEntry, LogPosition, LogSource, Reason
+
+
+STRETCH_BYTES = 8 << 20
+"""Where stretches of files may begin: at multiples of this, the size of the blocks that Modal keeps."""
+
+
+class Stretch(NamedTuple):
+    """A part of a file.
+
+    Attributes:
+        start: Where it begins, a multiple of `STRETCH_BYTES`.
+        length: In bytes, more than none.
+    """
+
+    start: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,10 @@ class Engine(Protocol):
         """Look whether the control plane is there; makes no call where it answered just now."""
         ...
 
+    def is_asleep(self) -> bool:
+        """Whether a question would first have to start something that has stopped, or was. Makes no call."""
+        ...
+
     def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
         """Create a sandbox and return its id. With a GPU this blocks until one is had.
 
@@ -148,6 +168,13 @@ class Engine(Protocol):
         """
         ...
 
+    def queued(self) -> Mapping[str, str]:
+        """What unfinished sandboxes wait for that were not started yet, by id and by name, in words.
+
+        Only where all can be asked about at once; of any other, `poll` may know.
+        """
+        ...
+
     def terminate(self, sandbox_id: str) -> None:
         """Ask for its end; does not wait for it. Nothing happens where it has ended already.
 
@@ -196,6 +223,29 @@ class Engine(Protocol):
 
         Raises:
             NotFoundError: There is no such volume or file.
+        """
+        ...
+
+    def read_stretch(
+        self,
+        volume: str,
+        path: str,
+        sink: BinaryIO,
+        stretch: Stretch,
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        """Write a stretch of a volume's file to the same place of a file that can seek, as `read_file` does.
+
+        Args:
+            volume: Which.
+            path: Of the file in it.
+            sink: Where to.
+            stretch: Which.
+            on_bytes: Told how many more bytes have come.
+
+        Raises:
+            NotFoundError: There is no such volume or file, or it ends before the stretch does.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trebuchet.ledger.codec import config_as_data, config_from_data
 from trebuchet.ledger.ledger import Ledger
-from trebuchet.ledger.records import Attempt, Event, Intended, Job, Made, Outcome, Recipe
+from trebuchet.ledger.records import Attempt, Event, Intended, Job, Made, Outcome, Recipe, Unarchived
 
 __all__ = [
     "Attempt",
@@ -15,6 +15,7 @@ __all__ = [
     "Made",
     "Outcome",
     "Recipe",
+    "Unarchived",
     "config_as_data",
     "config_from_data",
 ]

@@ -44,6 +44,7 @@ def set_created(
     )
     if changed.rowcount == 1:
         _remember_sandbox(connection, sandbox_id, attempt.key, attempt.number)
+        connection.execute("INSERT OR IGNORE INTO unarchived VALUES (?, ?)", (attempt.key, attempt.number))
         detail = {"attempt": attempt.number, "sandbox": sandbox_id}
         add_event(connection, attempt.key, at, "created", detail)
 
