@@ -14,16 +14,22 @@ if TYPE_CHECKING:
 
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import SandboxSpec
+    from trebuchet.uploads import Sent
 
 
-def create(connection: Connection, spec: SandboxSpec, on_build_output: Callable[[str], None] | None) -> str:
+def create(
+    connection: Connection,
+    spec: SandboxSpec,
+    on_build_output: Callable[[str], None] | None,
+    on_sent: Callable[[Sent], None] | None,
+) -> str:
     """Create the sandbox; name and tags travel in the same call, so that it can be found whatever comes next.
 
     The SDK drops a cpu or memory of the wrong type without a word, hence the conversions.
     """
     with script_uploads(spec.scripts) as scripts:
         files = (*spec.uploads, *scripts)
-        image = connection.images.get(spec.image, files, on_build_output, _registry_login(spec))
+        image = connection.images.get(spec.image, files, on_build_output, _registry_login(spec), on_sent)
     sandbox = modal.Sandbox.create(
         *spec.argv,
         app=connection.need_app(),
