@@ -133,6 +133,24 @@ def test_what_cannot_be_done_is_said(engine: Engine) -> None:
             engine.create("true", image=modal.Image.from_id(image_id, client=engine.client))
 
 
+def test_one_is_published_under_a_name(engine: Engine) -> None:
+    name, client = f"image-{time.monotonic_ns()}", engine.client
+    sandbox = engine.create("sleep", "300")
+    run(sandbox, "echo 1 > /root/file")
+    for tag in ("v1", "latest"):
+        sandbox.snapshot_filesystem().publish(f"{name}:{tag}", environment_name="main", client=client)
+        run(sandbox, "echo 2 > /root/file")
+    sandbox.terminate()
+    for tag, content in (("", "2\n"), (":v1", "1\n"), (":latest", "2\n")):
+        image = modal.Image.from_name(f"{name}{tag}", environment_name="main", client=client)
+        assert engine.run("cat", "/root/file", image=image) == (0, content)
+    for unknown, environment in ((f"{name}:v2", "main"), (name, "local"), (name, "nowhere")):
+        with pytest.raises(NotFoundError):
+            engine.create(
+                "true", image=modal.Image.from_name(unknown, environment_name=environment, client=client)
+            )
+
+
 def test_its_time_runs_out(engine: Engine) -> None:
     sandbox = engine.create("sleep", "300")
     image = sandbox.snapshot_filesystem(ttl=1)

@@ -14,6 +14,7 @@ from trebuchet.emulator.world.environments import Environments
 from trebuchet.emulator.world.execs import Execs
 from trebuchet.emulator.world.furnish import Furniture
 from trebuchet.emulator.world.gpus import GpuPool
+from trebuchet.emulator.world.image_names import ImageNames
 from trebuchet.emulator.world.images import Images
 from trebuchet.emulator.world.logs import LogViews
 from trebuchet.emulator.world.mounts import Mounts
@@ -62,6 +63,7 @@ class World:
         self.environments = Environments(state / "environments")
         self.apps = Apps(state / "apps")
         self.images = Images(state / "images")
+        self.image_names = ImageNames(state / "image-names")
         self.secrets = Secrets(state / "secrets")
         self.volumes = Volumes(state / "volumes")
         self.content = Content(state / "content")
