@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.status import JobState, LogEntry, LogPosition, LogSource, Reason
+    from trebuchet.uploads import Sent
 
 
 STRETCH_BYTES = 8 << 20
@@ -104,8 +105,19 @@ class Engine(Protocol):
         """Whether a question would first have to start something that has stopped, or was. Makes no call."""
         ...
 
-    def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
+    def create(
+        self,
+        spec: SandboxSpec,
+        *,
+        on_build_output: Callable[[str], None] | None = None,
+        on_sent: Callable[[Sent], None] | None = None,
+    ) -> str:
         """Create a sandbox and return its id. With a GPU this blocks until one is had.
+
+        Args:
+            spec: What to create.
+            on_build_output: Called with what an image build prints.
+            on_sent: Called now and then with how far sending its local files has got, from another thread.
 
         Raises:
             AlreadyExistsError: A running sandbox of the app has the name.

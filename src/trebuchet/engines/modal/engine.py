@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.settings import Settings
     from trebuchet.status import LogEntry, LogPosition, LogSource
+    from trebuchet.uploads import Sent
 
 _Answer = TypeVar("_Answer")
 _ID_PREFIX = "sb-"
@@ -57,7 +58,13 @@ class SdkEngine:
     def is_asleep(self) -> bool:
         return False
 
-    def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
+    def create(
+        self,
+        spec: SandboxSpec,
+        *,
+        on_build_output: Callable[[str], None] | None = None,
+        on_sent: Callable[[Sent], None] | None = None,
+    ) -> str:
         from trebuchet.engines.modal.request import create  # noqa: PLC0415 - imports the SDK
 
         connection = self._connect(self._access.current())
@@ -65,13 +72,13 @@ class SdkEngine:
             connection.require_answer()
             warm = connection.remembers
             try:
-                sandbox_id = create(connection, spec, on_build_output)
+                sandbox_id = create(connection, spec, on_build_output, on_sent)
             except Exception as error:
                 if not (warm and _says_not_found(error)):
                     raise
                 # Something that was found earlier is gone. Nothing was created, so asking anew is safe.
                 connection.forget()
-                sandbox_id = create(connection, spec, on_build_output)
+                sandbox_id = create(connection, spec, on_build_output, on_sent)
             connection.answered()
         if spec.gpu is not None:
             self._scheduled.add(sandbox_id)
