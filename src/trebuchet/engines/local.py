@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator import daemon, machine
+from trebuchet.emulator.consumption import consumption
 from trebuchet.emulator.errors import EmulatorError
-from trebuchet.engines.base import Identity
+from trebuchet.engines.base import Identity, Usage
 from trebuchet.engines.modal.access import Credentials, Pace
 from trebuchet.engines.modal.engine import SdkEngine
 from trebuchet.errors import LocalEngineError
@@ -91,6 +92,11 @@ class LocalEngine(SdkEngine):
         endpoint = None if seen.state.is_final else daemon.running(self._state)
         reason = daemon.waiting(endpoint).get(sandbox_id) if endpoint else None
         return seen if reason is None else replace(seen, state=JobState.PENDING, waiting_for=reason)
+
+    def usage(self, sandbox_id: str) -> Usage | None:
+        # They run here: no command in the sandbox is needed.
+        found = consumption(self._state, sandbox_id)
+        return None if found is None else Usage(at=found.at, cpu_s=found.cpu_s, memory=found.memory)
 
     def machine(self) -> Mapping[str, int]:
         """The machine's GPUs: how many of each name.
