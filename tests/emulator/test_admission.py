@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import modal
 import pytest
+from modal.exception import InvalidError
 
 from support.engine import Engine, local_engine, wait_until
 from support.sandboxes import supervisor_of
@@ -121,3 +122,34 @@ def test_a_reboot_ends_what_ran_and_keeps_what_waited(engine: Engine) -> None:
     ran.wait(raise_on_termination=False)
     assert ran.returncode == 1
     assert waits.stdout.read() == "still here\n"
+
+
+def test_a_higher_priority_starts_first(engine: Engine) -> None:
+    holder = engine.create("sleep", "100", cpu=4)
+    usual = engine.create("sleep", "0.1", cpu=4)
+    urgent = engine.create("sleep", "0.1", cpu=4, tags={"trebuchet-priority": "10"})
+    someday = engine.create("sleep", "0.1", cpu=4, tags={"trebuchet-priority": "-10"})
+    assert waiting(engine) == {
+        urgent.object_id: "4 of 4 CPU cores, 1st in the queue",
+        usual.object_id: "4 of 4 CPU cores, 2nd in the queue",
+        someday.object_id: "4 of 4 CPU cores, 3rd in the queue",
+    }
+    engine.kill()
+    engine.start()
+    assert list(waiting(engine)) == [urgent.object_id, usual.object_id, someday.object_id]
+    holder.terminate()
+    for sandbox in (urgent, usual, someday):
+        sandbox.wait()
+    began = [json.loads(journal(engine, one)[-1])["started_at"] for one in (urgent, usual, someday)]
+    assert began == sorted(began)
+
+
+@pytest.mark.parametrize("priority", ["high", "1001", "1e2", "", "+1", "--1"])
+def test_a_priority_that_is_none_is_refused(engine: Engine, priority: str) -> None:
+    with pytest.raises(InvalidError, match="whole number from -1000 to 1000"):
+        engine.create("true", tags={"trebuchet-priority": priority})
+
+
+def journal(engine: Engine, sandbox: modal.Sandbox) -> list[str]:
+    text = (engine.state / "sandboxes" / sandbox.object_id / "journal").read_text()
+    return [line for line in text.splitlines() if line]

@@ -6,7 +6,6 @@ import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -62,9 +61,8 @@ def _pictures(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) -> It
         while True:
             statuses = look()
             more = list(pool.map(partial(_more, launcher, meters), statuses))
-            now = datetime.now(UTC)
-            table = live_table(statuses, now=now, more=more) if statuses else "No such jobs."
-            yield f"{now.astimezone():%H:%M:%S}   Ctrl-C leaves\n\n{table}"
+            table = live_table(statuses, now=time.time(), more=more) if statuses else "No such jobs."
+            yield f"{time.strftime('%H:%M:%S')}   Ctrl-C leaves\n\n{table}"
             time.sleep(_PAUSE_S)
 
 

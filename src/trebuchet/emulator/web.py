@@ -39,6 +39,10 @@ class Web:
         self._faults = faults
         self._on_call = on_call
 
+    def runner(self) -> web.AppRunner:
+        """What serves them."""
+        return web.AppRunner(self.app(), access_log=None, handle_signals=False)
+
     def app(self) -> web.Application:
         """All routes."""
         app = web.Application(middlewares=[self._errors, self._guard])
@@ -129,7 +133,7 @@ class Web:
         return web.json_response({"alive": self._site.world.sandboxes.alive})
 
     async def get_waiting(self, _: web.Request) -> web.Response:
-        """What each sandbox that was not started yet waits for, by its id."""
+        """What each sandbox that was not started yet waits for, by its id and by its name."""
         return web.json_response(self._site.world.sandboxes.waiting())
 
     async def get_calls(self, _: web.Request) -> web.Response:

@@ -187,6 +187,13 @@ class Engine(Protocol):
         """
         ...
 
+    def queued(self) -> Mapping[str, str]:
+        """What unfinished sandboxes wait for that were not started yet, by id and by name, in words.
+
+        Only where all can be asked about at once; of any other, `poll` may know.
+        """
+        ...
+
     def terminate(self, sandbox_id: str) -> None:
         """Ask for its end; does not wait for it. Nothing happens where it has ended already.
 

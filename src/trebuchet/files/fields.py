@@ -55,7 +55,9 @@ _ONE: dict[str, Field] = {
     "gpus": Field(_ACCELERATORS, "Another name for accelerators."),
     "network_tier": Field(TEXT, "Accepted and not used."),
     "local_disk": Field(AMOUNT, "Accepted and not used."),
-    "priority": Field(AMOUNT, "Accepted and not used."),
+    "priority": Field(
+        AMOUNT, "From -1000 to 1000; higher ones start first on this machine. Not used on Modal."
+    ),
     "autostop": Field(Either((FLAG, AMOUNT, Anything())), "Accepted: a sandbox ends with its job."),
     "job_recovery": Field(Either((TEXT, _RECOVERY)), "When to start the job again."),
     "spot_recovery": Field(TEXT, "When to start the job again (the old name)."),

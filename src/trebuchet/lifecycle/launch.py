@@ -161,7 +161,8 @@ def await_id(context: Context, job: Job, *, progress: Progress) -> Job:
                 started += ensure_keeper(context)  # It may have been killed.
             if started >= _KEEPERS_TRIED:
                 raise LaunchError("The keeper, which waits for the GPU, does not stay alive.")
-            progress.waiting(job)
+            reconcile.tell_what_for(context, job, context.engine.queued())
+            progress.waiting(context.fresh(job))
 
 
 def failure_of(job: Job) -> TrebuchetError:

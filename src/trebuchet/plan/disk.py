@@ -22,7 +22,6 @@ _NOT_USED = {
     "network_tier": "sandboxes have one kind of network",
     "local_disk": "sandboxes have one kind of disk",
     "autostop": "a sandbox ends with its job, and nothing is left to stop",
-    "priority": "jobs do not wait for one another",
 }
 
 

@@ -19,6 +19,7 @@ from trebuchet.plan.findings import Findings
 from trebuchet.plan.hidden import refuse_hidden
 from trebuchet.plan.image import image
 from trebuchet.plan.model import Plan
+from trebuchet.plan.priority import priority
 from trebuchet.plan.promises import promises, resource_promises
 from trebuchet.plan.reach import ports, tags
 from trebuchet.plan.regions import regions
@@ -152,7 +153,7 @@ def _alternative(
         common,
         regions=regions(wanted, place.cloud, findings),
         ports=ports(wanted, findings),
-        tags=tags(wanted, findings),
+        tags={**tags(wanted, findings), **priority(wanted, place.cloud, findings)},
     )
     found: list[SandboxSpec] = []
     for gpu in gpus(wanted, place.cloud, place.machine, findings):

@@ -47,6 +47,7 @@ class ProcessSpec:
         cpus: Limit in cores; None for none.
         timeout_s: Seconds from its start until it is killed and marked `timeout`; None for never.
         pty: (rows, columns) where it wants a terminal.
+        network: Whether it has the host's network, or none.
     """
 
     id: str
@@ -61,6 +62,7 @@ class ProcessSpec:
     cpus: float | None = None
     timeout_s: float | None = None
     pty: tuple[int, int] | None = None
+    network: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

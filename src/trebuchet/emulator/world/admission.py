@@ -1,22 +1,24 @@
 """Who may start: what the machine has, what is taken, and who waits in which order.
 
-First come, first served, but for gaps: one that fits may overtake those that wait for more, up to a limit.
+Higher priorities go first; within one, first come, first served. One that fits may go before those that wait
+for more, and where it delays one of them by that, only so often.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from trebuchet.emulator.world.gpus import GpuAsk, GpuPool
-    from trebuchet.emulator.world.sandbox import Ask, Sandbox
+    from trebuchet.emulator.world.sandbox import Ask
 
-MOST_OVERTAKEN = 8
-"""How many later ones may start before one that waits; after that they wait for it."""
+MOST_DELAYS = 8
+"""How many later ones may take what one waits for; after that it is kept for it as it comes free."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +31,8 @@ class Room:
 
 @dataclass
 class _Waiting:
-    sandbox: Sandbox
-    overtaken: int = 0
+    ask: Ask
+    delays: int = 0
 
 
 class Admission:
@@ -48,53 +50,65 @@ class Admission:
 
     def ask(self, ask: Ask) -> tuple[int, ...] | None:
         """Lend to a newcomer: the indices of its GPUs; None where it has to wait."""
-        return self._lend(ask, self._line)
+        return self._lend(ask, self._line[: self._place(ask)])
 
-    def wait(self, sandbox: Sandbox) -> None:
-        """Put one at the end of the line."""
-        self._line.append(_Waiting(sandbox))
+    def wait(self, ask: Ask) -> None:
+        """Put one in the line, behind all of its priority."""
+        self._line.insert(self._place(ask), _Waiting(ask))
 
-    def retake(self, sandbox: Sandbox) -> None:
+    def retake(self, ask: Ask, gpus: Iterable[int]) -> None:
         """Note what an earlier daemon lent."""
-        self._gpus.retake(sandbox.standing.gpus)
-        self._take(sandbox.ask)
+        self._gpus.retake(gpus)
+        self._take(ask)
 
-    def leave(self, ask: Ask, gpus: tuple[int, ...]) -> None:
+    def leave(self, ask: Ask, gpus: Iterable[int]) -> None:
         """Take back what was lent, or the place in the line."""
-        self._gpus.give_back(gpus)
-        self._taken_cpus.pop(ask.id, None)
-        self._taken_memory.pop(ask.id, None)
-        self._line = [waiting for waiting in self._line if waiting.sandbox.id != ask.id]
+        self._give_back(ask, gpus)
+        self._line = [waiting for waiting in self._line if waiting.ask.id != ask.id]
 
-    def admit(self) -> Iterator[tuple[Sandbox, tuple[int, ...]]]:
-        """Lend to those who waited, in turn: each with the indices of its GPUs."""
+    def admit(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Lend to those who waited, in turn: each one's id with the indices of its GPUs."""
+        ahead: list[_Waiting] = []
         for waiting in list(self._line):
-            before = self._line[: self._line.index(waiting)]
-            taken = self._lend(waiting.sandbox.ask, before)
-            if taken is not None:
+            taken = self._lend(waiting.ask, ahead)
+            if taken is None:
+                ahead.append(waiting)
+            else:
                 self._line.remove(waiting)
-                yield waiting.sandbox, taken
+                yield waiting.ask.id, taken
 
     def reasons(self) -> dict[str, str]:
         """What each that waits waits for, in words, by id."""
         return {
-            waiting.sandbox.id: f"{self._lacks(waiting.sandbox.ask)}, {_ordinal(place)} in the queue"
+            waiting.ask.id: f"{self._lacks(waiting.ask)}, {_ordinal(place)} in the queue"
             for place, waiting in enumerate(self._line, start=1)
         }
 
-    def _lend(self, ask: Ask, before: list[_Waiting]) -> tuple[int, ...] | None:
-        overtaken = [waiting for waiting in before if _compete(waiting.sandbox.ask, ask)]
-        if any(waiting.overtaken >= MOST_OVERTAKEN for waiting in overtaken):
-            return None
+    def _place(self, ask: Ask) -> int:
+        return bisect.bisect_right(self._line, -ask.priority, key=lambda waiting: -waiting.ask.priority)
+
+    def _lend(self, ask: Ask, ahead: list[_Waiting]) -> tuple[int, ...] | None:
         if self._missing_cpus(ask) > 0 or self._missing_memory(ask) > 0:
             return None
-        taken = self._gpus.take(ask.gpu)
+        taken = self._gpus.take(ask.gpu, [waiting.ask.gpu for waiting in ahead])
         if taken is None:
             return None
         self._take(ask)
-        for waiting in overtaken:
-            waiting.overtaken += 1
+        delayed = [waiting for waiting in ahead if self._delays(ask, taken, waiting.ask)]
+        if any(waiting.delays >= MOST_DELAYS for waiting in delayed):
+            self._give_back(ask, taken)
+            return None
+        for waiting in delayed:
+            waiting.delays += 1
         return taken
+
+    def _delays(self, ask: Ask, taken: Iterable[int], other: Ask) -> bool:
+        """Whether one, having taken what it asks for, leaves too little of it for another."""
+        return bool(
+            (self._gpus.suits(taken, other.gpu) and self._gpus.missing(other.gpu))
+            or (ask.wants_cpus and self._missing_cpus(other) > 0)
+            or (ask.wants_memory_mib and self._missing_memory(other) > 0)
+        )
 
     def _take(self, ask: Ask) -> None:
         if ask.wants_cpus:
@@ -102,13 +116,16 @@ class Admission:
         if ask.wants_memory_mib:
             self._taken_memory[ask.id] = min(ask.wants_memory_mib, self._room.memory_mib)
 
+    def _give_back(self, ask: Ask, gpus: Iterable[int]) -> None:
+        self._gpus.give_back(gpus)
+        self._taken_cpus.pop(ask.id, None)
+        self._taken_memory.pop(ask.id, None)
+
     def _missing_cpus(self, ask: Ask) -> float:
-        free = self._room.cpus - sum(self._taken_cpus.values())
-        return min(ask.wants_cpus, self._room.cpus) - free if ask.wants_cpus else 0.0
+        return _missing(ask.wants_cpus, self._room.cpus, self._taken_cpus.values())
 
     def _missing_memory(self, ask: Ask) -> float:
-        free = self._room.memory_mib - sum(self._taken_memory.values())
-        return min(ask.wants_memory_mib, self._room.memory_mib) - free if ask.wants_memory_mib else 0.0
+        return _missing(ask.wants_memory_mib, self._room.memory_mib, self._taken_memory.values())
 
     def _lacks(self, ask: Ask) -> str:
         lacks: list[str] = []
@@ -121,13 +138,9 @@ class Admission:
         return " and ".join(lacks) or "its turn"
 
 
-def _compete(one: Ask, other: Ask) -> bool:
-    """Whether two ask for something that they might have to share."""
-    return bool(
-        (one.gpu.count and other.gpu.count)
-        or (one.wants_cpus and other.wants_cpus)
-        or (one.wants_memory_mib and other.wants_memory_mib)
-    )
+def _missing(wanted: float, room: float, taken: Iterable[float]) -> float:
+    """How much more would have to be free; thousandths, in which the protocol counts cores, do not add up."""
+    return round(min(wanted, room) - (room - math.fsum(taken)), 6) if wanted and room < math.inf else 0.0
 
 
 def _gpus(ask: GpuAsk) -> str:

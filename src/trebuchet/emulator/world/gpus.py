@@ -51,13 +51,14 @@ class GpuPool:
             has = ", ".join(f"{count} x {name}" for name, count in sorted(self.has.items())) or "no GPU"
             raise InvalidError(f"This machine can never give {ask.count} x {ask.type}: it has {has}.")
 
-    def take(self, ask: GpuAsk) -> tuple[int, ...] | None:
-        """Lend GPUs: their indices, or None where too few are free now."""
+    def take(self, ask: GpuAsk, others: Sequence[GpuAsk] = ()) -> tuple[int, ...] | None:
+        """Lend GPUs: their indices, or None where too few are free now. Those that `others` want go last."""
         if not ask.count:
             return ()
         free = self._free(ask.type)
         if len(free) < ask.count:
             return None
+        free.sort(key=lambda index: any(self.suits([index], other) for other in others))
         taken = tuple(free[: ask.count])
         self._lent.update(taken)
         return taken
@@ -65,6 +66,10 @@ class GpuPool:
     def missing(self, ask: GpuAsk) -> int:
         """How many more would have to be free."""
         return max(0, ask.count - len(self._free(ask.type))) if ask.count else 0
+
+    def suits(self, indices: Iterable[int], ask: GpuAsk) -> bool:
+        """Whether one of these is of the type that is asked for."""
+        return bool(ask.count) and any(_fits(self._names[index], ask.type) for index in indices)
 
     def retake(self, indices: Iterable[int]) -> None:
         """Note what an earlier daemon lent."""

@@ -68,8 +68,8 @@ class Ask:
     """What was asked for; never changes.
 
     `secret_ids` name the stored secrets whose variables it gets. With `has_inline_env` it got others that are
-    written nowhere, so no later daemon could start it. What it `wants` it waits for; `cpus` and `memory_mib`
-    are the most that it may take.
+    written nowhere, so no later daemon could start it. What it `wants` it waits for, before those of a lower
+    `priority`; `cpus` and `memory_mib` are the most that it may take.
     """
 
     id: str
@@ -87,12 +87,14 @@ class Ask:
     memory_mib: int | None = None
     wants_cpus: float = 0.0
     wants_memory_mib: int = 0
+    priority: int = 0
     secret_ids: tuple[str, ...] = ()
     has_inline_env: bool = False
     mount_ids: tuple[str, ...] = ()
     volumes: tuple[VolumePlace, ...] = ()
     pty: tuple[int, int] | None = None
     ports: tuple[int, ...] = ()
+    network: bool = True
     idempotency_key: str = ""
 
 
@@ -102,6 +104,7 @@ class Standing:
 
     Attributes:
         tags: Its labels.
+        name: The name that it got later; empty where it has none, or the one it was made with.
         admitted: Whether it was given what it has to wait for, and so was started or is about to be.
         gpus: Indices of the GPUs it was lent.
         started_at: Seconds since the epoch.
@@ -112,6 +115,7 @@ class Standing:
     """
 
     tags: dict[str, str] = field(default_factory=dict[str, str])
+    name: str = ""
     admitted: bool = False
     gpus: tuple[int, ...] = ()
     started_at: float | None = None
@@ -164,6 +168,11 @@ class Sandbox:
     def id(self) -> str:
         """Its id."""
         return self.ask.id
+
+    @property
+    def name(self) -> str:
+        """Its name; empty if it has none."""
+        return self.ask.name or self.standing.name
 
     @property
     def is_v2(self) -> bool:

@@ -146,6 +146,9 @@ class SdkEngine:
             self._scheduled.discard(sandbox_id)
         return seen
 
+    def queued(self) -> Mapping[str, str]:
+        return {}
+
     def terminate(self, sandbox_id: str) -> None:
         self._ask_about(sandbox_id, _end)
 
