@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from trebuchet.engines.modal.access import ModalAccess
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
     import modal
 
-    from trebuchet.engines.base import Identity, Observation, Stretch, VolumeFile
+    from trebuchet.engines.base import GpuUsage, Identity, Observation, Stretch, Usage, VolumeFile
     from trebuchet.engines.modal.access import Access, Credentials
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import SandboxSpec
@@ -222,6 +225,23 @@ class SdkEngine:
             }
 
         return self._ask_about(sandbox_id, ask)
+
+    def usage(self, sandbox_id: str) -> Usage | None:
+        from trebuchet.engines.modal.usage import READ_PROCESSES, usage_of  # noqa: PLC0415 - rarely wanted
+
+        return usage_of(self._said_inside(sandbox_id, READ_PROCESSES))
+
+    def gpu_usage(self, sandbox_id: str) -> GpuUsage | None:
+        from trebuchet.engines.modal.usage import READ_GPUS, gpu_usage_of  # noqa: PLC0415 - rarely wanted
+
+        return gpu_usage_of(self._said_inside(sandbox_id, READ_GPUS))
+
+    def _said_inside(self, sandbox_id: str, script: str) -> bytes:
+        """What a small script prints inside; nothing where it fails."""
+        said = io.BytesIO()
+        with Path(os.devnull).open("rb") as nothing:
+            self.exec(sandbox_id, ("sh", "-c", script), stdin=nothing, stdout=said)
+        return said.getvalue()
 
     def list_files(self, volume: str, path: str) -> list[VolumeFile]:
         from trebuchet.engines.modal.volumes import list_files  # noqa: PLC0415 - imports the SDK
