@@ -110,7 +110,7 @@ class Sandboxes:
         return iter(list(self._alive.values()))
 
     def waiting(self) -> dict[str, str]:
-        """What those that have not been started wait for, in words, by id, and by name where they have one."""
+        """What those that have not been started wait for, in words, by id and by name."""
         reasons = self._admission.reasons()
         names = {self._alive[sandbox_id].ask.name: reason for sandbox_id, reason in reasons.items()}
         return {name: reason for name, reason in names.items() if name} | reasons
