@@ -36,6 +36,7 @@ def _private_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in _FOREIGN:
             patch.delenv(name, raising=False)
         patch.setenv("NO_COLOR", "1")
+        patch.setenv("TREBUCHET_ARCHIVE", "0")  # A process more for each home; its own tests turn it on.
         yield
 
 

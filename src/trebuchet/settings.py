@@ -70,6 +70,8 @@ class Settings:
             five minutes (`TREBUCHET_RESTART_PAUSE_S`).
         keeper: Whether a background process begins the next attempts of jobs. Without one that is done by the
             next command (`TREBUCHET_KEEPER=0`). One that waits for a GPU has it all the same.
+        archive: Whether that process also archives the logs of jobs that nobody follows
+            (`TREBUCHET_ARCHIVE=0`).
     """
 
     home: Path = field(default_factory=_home)
@@ -88,6 +90,7 @@ class Settings:
     )
     restart_pause_s: float = field(default_factory=lambda: _seconds("TREBUCHET_RESTART_PAUSE_S", 5))
     keeper: bool = field(default_factory=lambda: os.environ.get("TREBUCHET_KEEPER") != "0")
+    archive: bool = field(default_factory=lambda: os.environ.get("TREBUCHET_ARCHIVE") != "0")
 
 
 def make_private_folder(folder: Path) -> None:

@@ -81,10 +81,10 @@ class JobStatus:
         phase: How far the wrapper got, where known.
         attempt: Counted from 1; 0 before the first sandbox was asked for.
         cost_per_hour: US dollars, only where the caller handed in a price function.
-        submit_time: When the intent was written (UTC).
-        start_at: When the sandbox was first seen running (UTC); where nobody looked while it ran, when it was
-            created.
-        end_at: When it ended, or was first seen ended (UTC).
+        submit_time: When the intent was written: seconds since the epoch, as Oumi has it.
+        start_at: When the sandbox was first seen running, likewise; where nobody looked while it ran, when it
+            was created.
+        end_at: When it ended, or was first seen ended, likewise.
     """
 
     name: str
@@ -98,9 +98,9 @@ class JobStatus:
     phase: Phase | None = None
     attempt: int = 0
     cost_per_hour: float | None = None
-    submit_time: datetime | None = None
-    start_at: datetime | None = None
-    end_at: datetime | None = None
+    submit_time: float | None = None
+    start_at: float | None = None
+    end_at: float | None = None
 
     @property
     def status(self) -> str:

@@ -18,9 +18,11 @@ pytestmark = pytest.mark.usefixtures("home")
 def test_the_table_shows_what_a_job_says_and_stays_when_one_leaves(
     trebuchet: Callable[..., Any], job_file: Callable[..., str]
 ) -> None:
-    key = trebuchet("up", job_file("echo first; sleep 4; echo second; sleep 600"), "-d", "--json").json["key"]
+    script = "echo first; until [ -e /tmp/go ]; do sleep 0.1; done; echo second; sleep 600"
+    key = trebuchet("up", job_file(script), "-d", "--json").json["key"]
     terminal = Terminal("status", key, "--watch")
     terminal.read_until("first")
+    trebuchet("exec", key, "--", "touch", "/tmp/go")
     terminal.read_until("second")
     trebuchet("cancel", key)
     terminal.read_until("CANCELLED")

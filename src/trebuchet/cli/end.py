@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -84,4 +84,4 @@ def _clouds_of(launcher: Launcher, cluster: str, cloud: str | None) -> Sequence[
 
 
 def _print(statuses: Sequence[JobStatus], form: Form | None) -> None:
-    print_statuses(statuses, form, now=datetime.now(UTC))
+    print_statuses(statuses, form, now=time.time())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from typing import TYPE_CHECKING
 
 from trebuchet.cli.console import printable, tell
@@ -33,7 +33,7 @@ def tell_the_end(launcher: Launcher, status: JobStatus, *, pull_to: Path | None 
         _tell_last_lines(launcher, status.key)
     if pull_to is not None:
         pull_outputs(launcher, status.key, "", pull_to)
-    tell(summary(status, now=datetime.now(UTC)))
+    tell(summary(status, now=time.time()))
     facts = metadata_of(status)
     for told in (facts.get("message"), facts.get("hint")):
         if told:

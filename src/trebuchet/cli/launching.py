@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from trebuchet.cli.attached import exit_code_for, leaving_on_signals, watch
@@ -109,7 +109,7 @@ def launch_and_return(request: Request, form: Form | None) -> int:
     if form == "json":
         print_json(status_record(status))
     else:
-        print_statuses([status], form, now=datetime.now(UTC))
+        print_statuses([status], form, now=time.time())
     if form is None:
         _tell_how_to_come_back(status)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -47,10 +47,10 @@ def launch_many(
     if launched and not detach:
         ended = launcher.wait([each.key for each in launched], on_change=_tell_end)
         return max(*codes, *map(exit_code_for, ended))
-    print_statuses(launched, form, now=datetime.now(UTC))
+    print_statuses(launched, form, now=time.time())
     return max(codes)
 
 
 def _tell_end(status: JobStatus) -> None:
     if status.done:
-        tell(summary(status, now=datetime.now(UTC)))
+        tell(summary(status, now=time.time()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
@@ -12,7 +13,6 @@ from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from trebuchet.status import JobStatus
 
@@ -67,7 +67,7 @@ def status_record(status: JobStatus) -> dict[str, Any]:
     }
 
 
-def print_statuses(statuses: Sequence[JobStatus], form: Form | None, *, now: datetime) -> None:
+def print_statuses(statuses: Sequence[JobStatus], form: Form | None, *, now: float) -> None:
     """Print jobs in the form asked for; a table says nothing where there are none."""
     if form == "json":
         print_json([status_record(status) for status in statuses])
@@ -78,7 +78,7 @@ def print_statuses(statuses: Sequence[JobStatus], form: Form | None, *, now: dat
         show(table(_STATUS_COLUMNS, [_status_row(status, now) for status in statuses]))
 
 
-def status_table(statuses: Sequence[JobStatus], *, now: datetime, said: Sequence[str]) -> str:
+def status_table(statuses: Sequence[JobStatus], *, now: float, said: Sequence[str]) -> str:
     """The table of `print_statuses`, with what each job said last."""
     rows = [(*_status_row(status, now), line) for status, line in zip(statuses, said, strict=True)]
     return table((*_STATUS_COLUMNS, "SAID LAST"), rows)
@@ -87,7 +87,7 @@ def status_table(statuses: Sequence[JobStatus], *, now: datetime, said: Sequence
 _STATUS_COLUMNS = ("JOB", "NAME", "CLUSTER", "CLOUD", "STATE", "EXIT", "SUBMITTED", "TOOK", "WHY")
 
 
-def _status_row(status: JobStatus, now: datetime) -> tuple[str, ...]:
+def _status_row(status: JobStatus, now: float) -> tuple[str, ...]:
     facts = metadata_of(status)
     cluster = status.cluster if status.cluster != status.id else _NOTHING
     return (
@@ -126,19 +126,19 @@ def explanation(status: JobStatus) -> str:
     return "" if not facts.get("stale_why") else "not looked up"
 
 
-def took(status: JobStatus, now: datetime) -> str:
+def took(status: JobStatus, now: float) -> str:
     """How long it has run, or ran; a dash where it never started.
 
     A job that ended before anybody saw it run counts from its launch.
     """
     began = status.start_at or (status.submit_time if status.exit_code is not None else None)
-    return _NOTHING if began is None else duration(((status.end_at or now) - began).total_seconds())
+    return _NOTHING if began is None else duration((status.end_at or now) - began)
 
 
-def ago(moment: datetime | None, now: datetime) -> str:
+def ago(moment: float | None, now: float) -> str:
     if moment is None:
         return _NOTHING
-    return f"{duration((now - moment).total_seconds())} ago"
+    return f"{duration(now - moment)} ago"
 
 
 def duration(seconds: float) -> str:
@@ -168,11 +168,11 @@ def _padded(cell: str, width: int) -> str:
     return cell + " " * (width - _width(cell))
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+def _iso(moment: float | None) -> str | None:
+    return None if moment is None else datetime.fromtimestamp(moment, tz=UTC).isoformat()
 
 
-def summary(status: JobStatus, *, now: datetime) -> str:
+def summary(status: JobStatus, *, now: float) -> str:
     """How a job ended, in a line: state, why, exit code, duration."""
     parts = [coloured_state(status.state), f"{printable(status.name)} ({status.key})"]
     facts = [why] if (why := explanation(status)) else []
@@ -184,8 +184,8 @@ def summary(status: JobStatus, *, now: datetime) -> str:
     return f"{' '.join(parts)}: {', '.join(facts)}"
 
 
-def _cost(status: JobStatus, now: datetime) -> float | None:
+def _cost(status: JobStatus, now: float) -> float | None:
     """US dollars, where the price is known."""
     if status.cost_per_hour is None or status.start_at is None:
         return None
-    return status.cost_per_hour * ((status.end_at or now) - status.start_at).total_seconds() / 3_600
+    return status.cost_per_hour * ((status.end_at or now) - status.start_at) / 3_600

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trebuchet.launcher import Launcher
     from trebuchet.status import JobStatus
 
-_RECENT = timedelta(days=1)
+_RECENT_S = 86_400
 
 
 @click.command(
@@ -80,7 +80,7 @@ def status(
 
     def look() -> tuple[list[JobStatus], int]:
         """Those to be shown, and how many there are altogether."""
-        now = datetime.now(UTC)
+        now = time.time()
         by_cloud = launcher.status(cloud, cluster, job, cached=cached)
         statuses = [each for group in by_cloud.values() for each in group]
         statuses.sort(key=lambda each: each.submit_time or now, reverse=True)
@@ -89,7 +89,7 @@ def status(
             for each in statuses
             if (not state or each.state.value in state)
             and (name is None or fnmatchcase(each.name, name))
-            and (since is None or _age(each, now) <= timedelta(seconds=since))
+            and (since is None or _age(each, now) <= since)
         ]
         if not (everything or what or cluster or state or name or since):
             shown = [each for each in shown if _is_recent(each, now)]
@@ -101,7 +101,7 @@ def status(
         watch_statuses(launcher, lambda: look()[0])
         return
     shown, altogether = look()
-    print_statuses(shown, form, now=datetime.now(UTC))
+    print_statuses(shown, form, now=time.time())
     if not shown and form is None:
         _tell_there_is_nothing(filtered=altogether > 0)
     _tell_what_is_stale(shown)
@@ -127,12 +127,12 @@ def _was_launched_elsewhere(launcher: Launcher, cluster: str, cloud: str) -> boo
     return True
 
 
-def _age(status: JobStatus, now: datetime) -> timedelta:
-    return timedelta() if status.submit_time is None else now - status.submit_time
+def _age(status: JobStatus, now: float) -> float:
+    return 0.0 if status.submit_time is None else now - status.submit_time
 
 
-def _is_recent(status: JobStatus, now: datetime) -> bool:
-    return not status.done or status.end_at is None or now - status.end_at < _RECENT
+def _is_recent(status: JobStatus, now: float) -> bool:
+    return not status.done or status.end_at is None or now - status.end_at < _RECENT_S
 
 
 def _tell_there_is_nothing(*, filtered: bool) -> None:

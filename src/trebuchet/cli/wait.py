@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -54,14 +54,14 @@ def wait(
     """
     statuses = session.launcher.wait(jobs, any_one=any_one, timeout=timeout, on_change=_tell_ends(form))
     if form is not None:
-        print_statuses(statuses, form, now=datetime.now(UTC))
+        print_statuses(statuses, form, now=time.time())
     ctx.exit(_exit_code(statuses, any_one=any_one))
 
 
 def _tell_ends(form: Form | None) -> Callable[[JobStatus], None]:
     def on_change(status: JobStatus) -> None:
         if status.done and form is None:
-            tell(summary(status, now=datetime.now(UTC)))
+            tell(summary(status, now=time.time()))
 
     return on_change
 

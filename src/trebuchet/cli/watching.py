@@ -6,7 +6,6 @@ import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,9 +59,8 @@ def _pictures(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) -> It
         while True:
             statuses = look()
             lines = list(pool.map(partial(_last_line, launcher), statuses))
-            now = datetime.now(UTC)
-            table = status_table(statuses, now=now, said=lines) if statuses else "No such jobs."
-            yield f"{now.astimezone():%H:%M:%S}   Ctrl-C leaves\n\n{table}"
+            table = status_table(statuses, now=time.time(), said=lines) if statuses else "No such jobs."
+            yield f"{time.strftime('%H:%M:%S')}   Ctrl-C leaves\n\n{table}"
             time.sleep(_PAUSE_S)
 
 

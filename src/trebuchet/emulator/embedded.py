@@ -125,7 +125,7 @@ class EmbeddedEngine:
 
     async def _live(self) -> None:
         self._loop, self._leaving = asyncio.get_running_loop(), asyncio.Event()
-        async with assemble(self._state, gpus=self._gpus, layers=self._layers) as parts:
+        async with assemble(self._state, gpus=self._gpus, layers=self._layers, sharing="isolated") as parts:
             self._parts = parts
             self._known.set()
             await self._leaving.wait()

@@ -9,13 +9,14 @@ import resource
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from trebuchet.emulator.assembly import assemble
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.endpoint import endpoint_path, try_daemon_lock, write_endpoint
 from trebuchet.emulator.errors import EmulatorError
 from trebuchet.emulator.faults import Faults
+from trebuchet.emulator.world.views import Sharing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,12 @@ LOCK_PATIENCE_S = 3.0
 
 
 def serve(
-    state: Path, *, port: int | None, idle_timeout_s: float, on_ready: Callable[[Endpoint], None]
+    state: Path,
+    *,
+    port: int | None,
+    idle_timeout_s: float,
+    on_ready: Callable[[Endpoint], None],
+    sharing: Sharing = "shared",
 ) -> None:
     """Run an engine in this process until it is told to go by a signal, or has nothing to do.
 
@@ -40,6 +46,8 @@ def serve(
         port: On loopback; None for that of the last engine here, or any.
         idle_timeout_s: How long it stays without anything to do; 0 for ever.
         on_ready: Told where it answers, as soon as it does.
+        sharing: Whether sandboxes that have the same volume see one folder, or each has a copy;
+            TREBUCHET_LOCAL_VOLUMES says otherwise.
 
     Raises:
         EmulatorError: Another process serves this directory, or the port is taken.
@@ -50,7 +58,7 @@ def serve(
     _raise_file_limit()
     lock = _take_lock(state)
     try:
-        asyncio.run(_serve(state, port, idle_timeout_s, on_ready))
+        asyncio.run(_serve(state, port, idle_timeout_s, on_ready, sharing))
     finally:
         os.close(lock)
 
@@ -76,14 +84,19 @@ def _take_lock(state: Path) -> int:
 
 
 async def _serve(
-    state: Path, port: int | None, idle_timeout_s: float, on_ready: Callable[[Endpoint], None]
+    state: Path,
+    port: int | None,
+    idle_timeout_s: float,
+    on_ready: Callable[[Endpoint], None],
+    sharing: Sharing,
 ) -> None:
     leaving = asyncio.Event()
     for ending in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ending, leaving.set)
     declared = os.environ.get("TREBUCHET_LOCAL_GPUS")
     faults = _declared_faults()
-    async with assemble(state, port=port, gpus=declared, faults=faults) as parts:
+    sharing = _sharing(os.environ.get("TREBUCHET_LOCAL_VOLUMES", sharing))
+    async with assemble(state, port=port, gpus=declared, faults=faults, sharing=sharing) as parts:
         write_endpoint(state, parts.endpoint)
         on_ready(parts.endpoint)
         await _stay(parts.world, parts.attendance, idle_timeout_s, leaving)
@@ -100,6 +113,16 @@ def _declared_faults() -> str:
             'Write a JSON list like [{"call": "SandboxCreate*", "action": "refuse"}].',
         ) from None
     return declared
+
+
+def _sharing(word: str) -> Sharing:
+    for known in get_args(Sharing):
+        if word == known:
+            return known
+    raise EmulatorError(
+        f"TREBUCHET_LOCAL_VOLUMES={word} means nothing.",
+        "`shared` lets sandboxes see one folder, `isolated` each a copy, as on Modal.",
+    )
 
 
 async def _stay(world: World, attendance: Attendance, idle_timeout_s: float, leaving: asyncio.Event) -> None:

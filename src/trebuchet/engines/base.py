@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +11,22 @@ if TYPE_CHECKING:
 
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.status import JobState, LogEntry, LogPosition, LogSource, Reason
+
+
+STRETCH_BYTES = 8 << 20
+"""Where stretches of files may begin: at multiples of this, the size of the blocks that Modal keeps."""
+
+
+class Stretch(NamedTuple):
+    """A part of a file.
+
+    Attributes:
+        start: Where it begins, a multiple of `STRETCH_BYTES`.
+        length: In bytes, more than none.
+    """
+
+    start: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,10 @@ class Engine(Protocol):
 
     def require_answer(self) -> None:
         """Look whether the control plane is there; makes no call where it answered just now."""
+        ...
+
+    def is_asleep(self) -> bool:
+        """Whether a question would first have to start something that has stopped, or was. Makes no call."""
         ...
 
     def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
@@ -192,6 +212,29 @@ class Engine(Protocol):
 
         Raises:
             NotFoundError: There is no such volume or file.
+        """
+        ...
+
+    def read_stretch(
+        self,
+        volume: str,
+        path: str,
+        sink: BinaryIO,
+        stretch: Stretch,
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        """Write a stretch of a volume's file to the same place of a file that can seek, as `read_file` does.
+
+        Args:
+            volume: Which.
+            path: Of the file in it.
+            sink: Where to.
+            stretch: Which.
+            on_bytes: Told how many more bytes have come.
+
+        Raises:
+            NotFoundError: There is no such volume or file, or it ends before the stretch does.
         """
         ...
 

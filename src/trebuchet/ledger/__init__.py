@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from trebuchet.ledger.codec import config_as_data, config_from_data
 from trebuchet.ledger.ledger import Ledger
-from trebuchet.ledger.records import Attempt, Event, Job, Outcome, Recipe
+from trebuchet.ledger.records import Attempt, Event, Job, Outcome, Recipe, Unarchived
 
-__all__ = ["Attempt", "Event", "Job", "Ledger", "Outcome", "Recipe", "config_as_data", "config_from_data"]
+__all__ = [
+    "Attempt",
+    "Event",
+    "Job",
+    "Ledger",
+    "Outcome",
+    "Recipe",
+    "Unarchived",
+    "config_as_data",
+    "config_from_data",
+]

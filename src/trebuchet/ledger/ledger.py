@@ -124,11 +124,19 @@ class Ledger(Reading):
             )
 
     def asked(self, attempt: Attempt, *, at: float, allotted_s: int) -> None:
-        """The control plane is about to be asked to create an attempt's sandbox, with so long a life."""
+        """The control plane is about to be asked to create an attempt's sandbox, with so long a life.
+
+        From the first asking on the attempt waits for its GPU, if it wants one.
+        """
         with self._database.writing("asked", sync="FULL") as connection:
             connection.execute(
                 "UPDATE attempts SET asked_at = ?, allotted_s = ? WHERE key = ? AND attempt = ?",
                 (at, allotted_s, attempt.key, attempt.number),
+            )
+            connection.execute(
+                "UPDATE jobs SET launch_until = min(launch_until, ? + wait_for_gpu_s) "
+                "WHERE key = ? AND attempt = ? AND wait_for_gpu_s IS NOT NULL",
+                (at, attempt.key, attempt.number),
             )
             _event(connection, attempt.key, at, "asked", {"attempt": attempt.number})
 
@@ -142,6 +150,9 @@ class Ledger(Reading):
             )
             if changed.rowcount == 1:
                 _remember_sandbox(connection, sandbox_id, attempt.key, attempt.number)
+                connection.execute(
+                    "INSERT OR IGNORE INTO unarchived VALUES (?, ?)", (attempt.key, attempt.number)
+                )
                 _event(
                     connection, attempt.key, at, "created", {"attempt": attempt.number, "sandbox": sandbox_id}
                 )
@@ -150,7 +161,8 @@ class Ledger(Reading):
         """No such GPU was to be had; the same attempt goes on with this candidate and another sandbox."""
         with self._database.writing("no capacity") as connection:
             connection.execute(
-                "UPDATE attempts SET sandbox_id = NULL, candidate = ?, gpu = ? WHERE key = ? AND attempt = ?",
+                "UPDATE attempts SET sandbox_id = NULL, asked_at = NULL, candidate = ?, gpu = ? "
+                "WHERE key = ? AND attempt = ?",
                 (candidate, gpu, attempt.key, attempt.number),
             )
             detail = {
@@ -290,6 +302,11 @@ class Ledger(Reading):
         """Write an event of its own."""
         with self._database.writing("note") as connection:
             _event(connection, key, at, kind, detail)
+
+    def archived(self, key: str, number: int) -> None:
+        """All that is to be had of an attempt's log is in the archive."""
+        with self._database.writing("archived") as connection:
+            connection.execute("DELETE FROM unarchived WHERE key = ? AND attempt = ?", (key, number))
 
     def prune(self, *, before: float) -> list[str]:
         """Forget the jobs that ended before a time, and all that was kept of them; gives their keys."""

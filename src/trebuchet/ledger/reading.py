@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from trebuchet.ledger.codec import decode_recipe
-from trebuchet.ledger.records import Attempt, Event, Job, Recipe
+from trebuchet.ledger.records import Attempt, Event, Job, Recipe, Unarchived
 from trebuchet.ledger.rows import SELECT_JOBS, attempt_of, job_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ class Reading:
     """The part of the ledger that changes nothing."""
 
     _database: Database
+
+    @cached_property
+    def id(self) -> str:
+        """What tells this ledger from all others, wherever they are."""
+        row = self._database.row("SELECT value FROM about WHERE name = 'id'")
+        assert row is not None  # noqa: S101 - written by the migration that made the table
+        return row["value"]
 
     def recipe(self, key: str) -> Recipe:
         """What is needed to create a job's sandbox again.
@@ -90,6 +98,19 @@ class Reading:
         """What happened to a job, oldest first."""
         rows = self._database.rows("SELECT at, kind, detail FROM events WHERE key = ? ORDER BY seq", (key,))
         return [Event(at=row["at"], kind=row["kind"], detail=json.loads(row["detail"])) for row in rows]
+
+    def unarchived(self, cloud: str) -> list[Unarchived]:
+        """Attempts on a cloud whose logs are not yet archived, oldest job first."""
+        rows = self._database.rows(
+            "SELECT one.key, one.attempt, attempts.end_at FROM unarchived AS one "
+            "JOIN jobs ON jobs.key = one.key "
+            "JOIN attempts ON attempts.key = one.key AND attempts.attempt = one.attempt "
+            "WHERE jobs.cloud = ? ORDER BY jobs.submit_time, one.attempt",
+            (cloud,),
+        )
+        return [
+            Unarchived(key=row["key"], number=row["attempt"], ended=row["end_at"] is not None) for row in rows
+        ]
 
     def clusters(self, cloud: str) -> list[str]:
         """Names of clusters, the one used last first; a job without a label is one of its id's name."""

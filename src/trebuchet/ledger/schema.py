@@ -99,5 +99,25 @@ ALTER TABLE recipes ADD COLUMN prices TEXT NOT NULL DEFAULT '[]';
 CREATE INDEX jobs_watched ON jobs (cloud) WHERE watched AND end_at IS NULL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
+_THIRD = """
+-- Attempts whose logs are not yet archived: few of all there ever were.
+CREATE TABLE unarchived (
+    key     TEXT NOT NULL REFERENCES jobs (key) ON DELETE CASCADE,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (key, attempt)
+) STRICT, WITHOUT ROWID;
+INSERT INTO unarchived SELECT key, attempt FROM attempts WHERE end_at IS NULL AND sandbox_id IS NOT NULL;
+"""
+
+_FOURTH = """
+ALTER TABLE jobs ADD COLUMN wait_for_gpu_s REAL;
+CREATE TABLE about (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- What tells this ledger from all others, in the tags of sandboxes.
+INSERT INTO about VALUES ('id', lower(hex(randomblob(6))));
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Step N brings a ledger from version N to N + 1."""

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from trebuchet.lifecycle.steps import step
 from trebuchet.settings import make_private_folder
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -74,13 +76,19 @@ def ensure_keeper(context: Context) -> bool:
 
 
 def watch(context: Context, jobs: Sequence[Job]) -> None:
-    """See that a keeper watches those jobs that may have another attempt.
+    """See that a keeper watches jobs: those that may have another attempt, and those with a log to archive.
 
-    Where none can be started it stays the next command's part to begin such an attempt, only later.
+    Does not wait for one that it starts. Where none can be started it stays the next command's part to begin
+    such an attempt, only later, and a log is archived by whoever follows it.
     """
-    if context.settings.keeper and any(job.watched and job.end_at is None for job in jobs):
-        with suppress(LaunchError):
-            ensure_keeper(context)
+    settings = context.settings
+    if not settings.keeper or all(job.end_at is not None for job in jobs):
+        return
+    if settings.archive or any(job.watched and job.end_at is None for job in jobs):
+        post = Post.of(settings.home, context.engine.identity())
+        with suppress(LaunchError, OSError):
+            if not _wake(post.pipe):
+                _begin(keeper_command(context), post)
 
 
 def keeper_command(context: Context) -> list[str]:
@@ -113,14 +121,36 @@ def _wake(pipe: Path) -> bool:
 
 
 def _start(command: list[str], post: Post) -> None:
+    if _begin(command, post).wait() != 0:
+        raise LaunchError("The keeper cannot be started.", hint=f"Its log is {post.log}.")
+
+
+class _Beginning:
+    """A process that starts the keeper and leaves, so that nobody has to wait for the keeper's end."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        # Waited for beside the caller: what nobody waits for stays in the system's table.
+        self._code: int | None = None
+        self._waits = threading.Thread(target=self._wait, args=(process,), name="keeper starts", daemon=True)
+        self._waits.start()
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        self._code = process.wait()
+
+    def wait(self) -> int | None:
+        """Its exit code, once it has left."""
+        self._waits.join()
+        return self._code
+
+
+def _begin(command: list[str], post: Post) -> _Beginning:
     import subprocess  # noqa: PLC0415 - a status starts nothing
 
     make_private_folder(post.log.parent)
     step("before start keeper")
     try:
         with post.log.open("ab") as log:
-            # What is started here starts the keeper and leaves, so that nobody has to wait for one.
-            done = subprocess.run(
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -128,13 +158,11 @@ def _start(command: list[str], post: Post) -> None:
                 cwd="/",
                 env=keeper_environment(),
                 start_new_session=True,
-                check=False,
             )
     except OSError as error:
         raise LaunchError(f"The keeper cannot be started: {error.strerror}.") from error
     step("after start keeper")
-    if done.returncode != 0:
-        raise LaunchError("The keeper cannot be started.", hint=f"Its log is {post.log}.")
+    return _Beginning(process)
 
 
 def keeper_environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trebuchet.lifecycle import launch, reconcile
@@ -94,6 +95,7 @@ class LogChain:
             ended=attempt.end_at is not None,
             old=attempt.end_at is not None and self._context.clock.now() - attempt.end_at > _KEPT_S,
             tell=self._tell,
+            archived=partial(self._context.ledger.archived, self._key, attempt.number),
         )
 
     def _oldest(self, attempt: Attempt) -> datetime | None:

@@ -40,9 +40,9 @@ def status_of(
         phase=job.phase,
         attempt=job.current.number - (job.current.asked_at is None and job.sandbox_id is None),
         cost_per_hour=cost_per_hour,
-        submit_time=_when(job.submit_time),
-        start_at=_when(job.start_at),
-        end_at=_when(job.end_at),
+        submit_time=job.submit_time,
+        start_at=job.start_at,
+        end_at=job.end_at,
     )
 
 
@@ -67,10 +67,6 @@ def _metadata(job: Job, stale: str | None, now: float | None) -> dict[str, Any]:
         age = None if job.seen_at is None or now is None else round(now - job.seen_at, 1)
         facts |= {"stale_why": stale, "stale_s": age}
     return {name: value for name, value in facts.items() if value is not None}
-
-
-def _when(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
 
 
 def _text(seconds: float) -> str:

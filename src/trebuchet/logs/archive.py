@@ -116,7 +116,7 @@ class Archive:
         """The right to append; None where another process has it, or there is nothing more to write."""
         make_private_folder(self.path.parent)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        file = os.fdopen(descriptor, "r+b")
+        file = cast("BinaryIO", os.fdopen(descriptor, "r+b", buffering=0))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -175,9 +175,8 @@ class ArchiveWriter:
         """Hand what waits to the system."""
         position = self._counter.position
         if self._pieces and position is not None:
-            packed = zstd.compress(b"".join(self._pieces), level=_LEVEL)
+            packed, self._pieces = zstd.compress(b"".join(self._pieces), level=_LEVEL), []
             self._write(_BLOCK, packed, self._first, position)
-            self._pieces.clear()
             self._size = 0
 
     def complete(self) -> None:
@@ -188,17 +187,30 @@ class ArchiveWriter:
         self._file.close()
 
     def close(self) -> None:
-        """Stop here; a later writer goes on."""
-        if not self._file.closed:
+        """Stop here; a later writer goes on.
+
+        Raises:
+            OSError: What waited could not be written; the file is closed all the same.
+        """
+        if self._file.closed:
+            return
+        try:
             self.flush()
-            self._file.close()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the file without what waits."""
+        self._pieces.clear()
+        self._file.close()
 
     def _write(self, kind: bytes, packed: bytes, first: int, last: LogPosition) -> None:
         head = _HEAD.pack(
             kind, len(packed), self._size, zlib.crc32(packed), first, microseconds(last.timestamp), last.count
         )
-        self._file.write(head + packed)
-        self._file.flush()
+        left = memoryview(head + packed)
+        while left:  # It is not buffered, so that what a full disk refuses is not tried again at the end.
+            left = left[self._file.write(left) :]
 
 
 def _survey(file: BinaryIO) -> _Survey:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from trebuchet.errors import JobNotFoundError
+from trebuchet.logs.copy import Copy
 from trebuchet.logs.counter import Counter, is_past
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ def _silently(_message: str) -> None:
     """Tell nobody."""
 
 
+def _for_nobody() -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttemptLog:
     """The log of one sandbox.
@@ -45,6 +51,7 @@ class AttemptLog:
         ended: Whether the sandbox is known to have ended.
         old: Whether it ended so long ago that the control plane may have let go of its log.
         tell: Is told what the reader of the log should know.
+        archived: Called when all of it is in the archive.
     """
 
     number: int
@@ -55,6 +62,7 @@ class AttemptLog:
     ended: bool = False
     old: bool = False
     tell: Callable[[str], None] = field(default=_silently)
+    archived: Callable[[], None] = field(default=_for_nobody)
 
     def read(
         self, *, follow: bool, after: LogPosition | None = None, since: datetime | None = None
@@ -74,6 +82,34 @@ class AttemptLog:
             self.tell(f"attempt {self.number}: from the archive; a control plane keeps logs for a while only")
         if not complete and self.sandbox_id is not None:
             yield from self._read_rest(self.sandbox_id, counter, follow=follow, since=since)
+
+    def keep(self, *, until: datetime) -> bool:
+        """Write down what the archive does not have yet; whether it then has all that is to be had.
+
+        Args:
+            until: Where it has not ended: only what is older, since an older entry may still arrive.
+
+        Raises:
+            ClusterUnreachableError: The connection broke and stayed away; what came before is written.
+            JobNotFoundError: The control plane does not know the sandbox: there is nothing more to be had.
+            OSError: It cannot be written.
+        """
+        writer = self.archive.writer()
+        if writer is None:
+            return self.archive.survey()[1]  # A follower writes it, or has.
+        with closing(writer):
+            if self.sandbox_id is None:
+                return True
+            entries = self.engine.logs(
+                self.sandbox_id, follow=self.ended, since=self.oldest, after=writer.position
+            )
+            for entry in entries:
+                if not self.ended and entry.timestamp >= until:
+                    break
+                writer.append(entry)
+            if self.ended:
+                writer.complete()
+        return self.ended
 
     def read_tail(self, lines: int) -> list[Raw]:
         """The end of what there is now: at least so many lines, or all of it."""
@@ -110,20 +146,12 @@ class AttemptLog:
 
     def _archived(self, entries: Iterator[LogEntry], counter: Counter) -> Iterator[Raw]:
         """Pass entries on, and write them down where nobody else does."""
-        writer = self.archive.writer()
-        if writer is not None and writer.position != counter.position:
-            writer.close()  # Somebody wrote since we looked, or we began elsewhere.
-            writer = None
-        try:
+        with Copy.of(self.archive, counter.position, tell=self.tell) as copy:
             for entry in entries:
-                if writer is not None:
-                    writer.append(entry)
+                copy.append(entry)
                 yield Raw(entry, counter.count(entry))
-            if writer is not None:
-                writer.complete()
-        finally:
-            if writer is not None:
-                writer.close()
+            if copy.complete():
+                self.archived()
 
 
 def _enough(blocks: Iterable[list[LogEntry]], lines: int) -> list[LogEntry]:

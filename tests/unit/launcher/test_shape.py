@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,6 +108,13 @@ def test_the_functions_are_those_of_a_launcher_in_the_users_home(
     assert (tmp_path / "ledger.sqlite3").exists()
     with pytest.raises(ClusterNotFoundError):
         functions.status("local", "never-was", cached=True)
+
+
+def test_times_are_seconds_since_the_epoch_as_oumi_has_them(bench: Bench) -> None:
+    before = time.time()
+    done = bench.ended(bench.up("true"))
+    times = (before, done.submit_time, done.start_at, done.end_at, time.time())
+    assert list(times) == sorted(times)
 
 
 def test_the_public_names_are_all_there_and_sorted() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -35,6 +36,30 @@ def attempt_log(
 ) -> AttemptLog:
     engine = cast("Engine", LogKeeper(log, breaks or []))
     return AttemptLog(number=number, engine=engine, sandbox_id="sb-x", archive=Archive(folder / f"{number}"))
+
+
+@settings(deadline=None)
+@given(log=logs(), breaks=st.lists(st.integers(0, 4), max_size=4), until=st.integers(0, 20))
+def test_an_archive_that_is_written_in_turns_is_the_whole_log(
+    log: list[LogEntry], breaks: list[int], until: int
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        running = attempt_log(log, Path(name), breaks=breaks)
+        limit = START + timedelta(microseconds=until)
+        ended = replace(running, ended=True)
+        done = False
+        for turn in (running, *[ended] * (len(breaks) + 1)):
+            try:
+                done = turn.keep(until=limit)
+            except ClusterUnreachableError:
+                continue
+            if turn is running and not breaks:
+                assert not done
+                assert [one for one in log if one.timestamp < limit] == list(running.archive.read())
+        assert done
+        assert list(running.archive.read()) == log
+        assert running.archive.survey()[1]
+        assert ended.keep(until=limit)
 
 
 @settings(deadline=None)

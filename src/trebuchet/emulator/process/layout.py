@@ -50,7 +50,7 @@ _KERNEL_SETTINGS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/fs", "/proc/acpi"
 """The kernel lets the host's root write here whatever capabilities it has lost."""
 _KERNEL_SECRETS = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug")
 _MADE_BY_BUBBLEWRAP = ("proc", "dev", "sys")
-_NOT_LAYERED = frozenset({"proc", "dev", "sys", "run", "tmp"})
+_NOT_LAYERED = frozenset({"proc", "dev", "sys", "run"})
 
 
 @dataclass(frozen=True)

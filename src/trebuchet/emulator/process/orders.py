@@ -142,6 +142,7 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
     layout = lay_out(tree, folder, machine.isolation, devices=devices, binds=binds)
     workdir = spec.workdir or HOME
     users = ["--unshare-user", "--uid", "0", "--gid", "0"] if machine.isolation.own_users else []
+    network = [] if spec.network else ["--unshare-net"]
     capabilities = [word for name in CAPABILITIES for word in ("--cap-add", name)]
     return {
         "program": machine.isolation.program,
@@ -151,6 +152,7 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
                 "--unshare-ipc",
                 "--die-with-parent",
                 *users,
+                *network,
                 "--cap-drop",
                 "ALL",
                 *capabilities,
@@ -166,6 +168,8 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
 
 def _plain(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
     """No container: its folder is all that is its own."""
+    if not spec.network:
+        raise CannotStartError("The network cannot be kept from a plain process: see `trebuchet doctor`.")
     home = folder / framing.ROOT / "root"
     workdir = place_in(folder, spec.workdir or HOME)
     environment = environment_in(folder)

@@ -48,6 +48,7 @@ class ProcessSpec:
         wants_cpus: Physical cores that it asked for: its share where there are too few; 0 for the usual.
         timeout_s: Seconds from its start until it is killed and marked `timeout`; None for never.
         pty: (rows, columns) where it wants a terminal.
+        network: Whether it has the host's network, or none.
     """
 
     id: str
@@ -63,6 +64,7 @@ class ProcessSpec:
     wants_cpus: float = 0.0
     timeout_s: float | None = None
     pty: tuple[int, int] | None = None
+    network: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from modal_proto import api_pb2
 
 from trebuchet.emulator.rpc.packing import SUCCESS
 from trebuchet.emulator.rpc.registry import CONTROL
+from trebuchet.emulator.world.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -76,6 +77,16 @@ async def join(
             await builds.wait(image.id, deadline - time.monotonic())
 
 
+@CONTROL.unary("SandboxSnapshotFs")
+async def snapshot(
+    call: Call, request: api_pb2.SandboxSnapshotFsRequest
+) -> api_pb2.SandboxSnapshotFsResponse:
+    """How earlier SDKs ask for a snapshot."""
+    sandbox = call.world.sandboxes.get(request.sandbox_id)
+    image_id = await call.world.snapshots.take(sandbox, call.idempotency_key or new_id("snapshot"), 0)
+    return api_pb2.SandboxSnapshotFsResponse(image_id=image_id, result=SUCCESS)
+
+
 def _result(world: World, image_id: str) -> api_pb2.GenericResult | None:
     """How a build ended; None, so that the field stays unset, while it has not."""
     if not world.builds.has_own_files(image_id):
@@ -92,6 +103,26 @@ def _result(world: World, image_id: str) -> api_pb2.GenericResult | None:
 async def from_id(call: Call, request: api_pb2.ImageFromIdRequest) -> api_pb2.ImageFromIdResponse:
     image = call.world.images.get(request.image_id)
     return api_pb2.ImageFromIdResponse(image_id=image.id, metadata=_metadata(image.builder_version))
+
+
+@CONTROL.unary("ImagePublish")
+async def publish(call: Call, request: api_pb2.ImagePublishRequest) -> api_pb2.ImagePublishResponse:
+    name, environment = _parse_name(call, request.tag, request.environment_name)
+    call.world.image_names.publish(name, environment, call.world.images.get(request.image_id).id)
+    return api_pb2.ImagePublishResponse()
+
+
+@CONTROL.unary("ImageGetByTag")
+async def find(call: Call, request: api_pb2.ImageGetByTagRequest) -> api_pb2.ImageGetByTagResponse:
+    name, environment = _parse_name(call, request.tag, request.environment_name)
+    image = call.world.images.get(call.world.image_names.find(name, environment))
+    return api_pb2.ImageGetByTagResponse(image_id=image.id)
+
+
+def _parse_name(call: Call, tag: str, environment_name: str) -> tuple[str, str]:
+    """`name:tag`, and the environment: the Python SDK puts it before the name, others say it apart."""
+    prefix, _, name = tag.rpartition("/")
+    return name, call.environment(prefix or environment_name)
 
 
 @CONTROL.unary("ImageDelete")

@@ -37,8 +37,9 @@ class Built:
     Attributes:
         id: The image's.
         failure: Why it failed; empty if it did not.
-        root: The folder of the image's own files.
+        root: The folder of the image's own files; empty where they are those of the host.
         layers: Folders that lie above it, lowest first.
+        folder: Where a snapshot of one folder lies: all that such an image has.
         key: What tells these files from all others, wherever they lie.
         manner: How processes run on it.
         built_at: Seconds since the epoch.
@@ -48,6 +49,7 @@ class Built:
     failure: str = ""
     root: str = ""
     layers: list[str] = field(default_factory=list[str])
+    folder: str = ""
     key: str = ""
     manner: dict[str, Any] = field(default_factory=dict[str, Any])
     built_at: float = 0.0
@@ -77,7 +79,7 @@ class Builds:
     def has_own_files(self, image_id: str) -> bool:
         """Whether an image comes from a registry in the end, and so is built."""
         image = self._images.get(image_id)
-        while image.bases:
+        while image.bases and not image.snapshot:
             image = self._images.get(image.bases[0])
         return not image.is_modals_own
 
@@ -97,9 +99,14 @@ class Builds:
     def _known(self, image_id: str) -> Built | None:
         """A build that has ended, and whose files are still there if it has any."""
         known = self._shelf.peek(image_id)
-        if known is None or known.failure or os.path.isdir(known.root):  # noqa: PTH112 - on the way of every start
+        if known is None or known.failure:
             return known
-        return None
+        place = known.folder or known.root or known.layers[-1]
+        return known if os.path.isdir(place) else None  # noqa: PTH112 - on the way of every start
+
+    def adopt(self, built: Built) -> None:
+        """Take what was made without a build: a snapshot."""
+        self._shelf.put(built)
 
     def result(self, image_id: str) -> Built | None:
         """The end of an image's build; None while there is none."""

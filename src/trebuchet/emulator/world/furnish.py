@@ -6,26 +6,39 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trebuchet.emulator.process.spec import Bind, ProcessSpec
+from trebuchet.emulator.process.spec import ProcessSpec
+from trebuchet.emulator.world.errors import InvalidError
 from trebuchet.emulator.world.ids import task_id_of
 from trebuchet.emulator.world.image_files import binds_for_image, top_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from trebuchet.emulator.world.apps import Apps
     from trebuchet.emulator.world.builds import Builds
     from trebuchet.emulator.world.images import Images
     from trebuchet.emulator.world.mounts import Mounts
     from trebuchet.emulator.world.sandbox import Ask, Sandbox
+    from trebuchet.emulator.world.views import Views
     from trebuchet.emulator.world.volumes import Volumes
+
+TERMINAL = "xterm-256color"
+"""What a terminal is taken for of which nobody said it."""
 
 
 class Furniture:
     """Images, mounts and volumes, put together for a process."""
 
     def __init__(
-        self, *, apps: Apps, images: Images, builds: Builds, mounts: Mounts, volumes: Volumes, devices: bool
+        self,
+        *,
+        apps: Apps,
+        images: Images,
+        builds: Builds,
+        mounts: Mounts,
+        volumes: Volumes,
+        views: Views,
+        devices: bool,
     ) -> None:
         """Know where things are.
 
@@ -35,6 +48,7 @@ class Furniture:
             builds: The files of those that have their own.
             mounts: All mounts.
             volumes: All volumes.
+            views: How sandboxes see them.
             devices: Whether GPU indices mean real devices, or are pretended.
         """
         self._apps = apps
@@ -42,6 +56,7 @@ class Furniture:
         self._builds = builds
         self._mounts = mounts
         self._volumes = volumes
+        self._views = views
         self._devices = devices
 
     def check(self, ask: Ask) -> None:
@@ -52,7 +67,9 @@ class Furniture:
         """
         self._apps.get(ask.app_id)
         if ask.image_id:
-            self._builds.built(ask.image_id)
+            built = self._builds.built(ask.image_id)
+            if built is not None and built.folder:
+                raise InvalidError("This image is a snapshot of one folder: it can be mounted, and not run.")
         for mount_id in ask.mount_ids:
             self._mounts.check(mount_id)
         for place in ask.volumes:
@@ -67,7 +84,7 @@ class Furniture:
         ask = sandbox.ask
         built = self._builds.built(ask.image_id)
         manner = built.how() if built else self._images.manner(ask.image_id)
-        root = Path(built.root) if built else None
+        root = Path(built.root) if built and built.root else None
         layers = (
             *map(Path, built.layers if built else ()),
             *[await self._mounts.layer(mount_id) for mount_id in ask.mount_ids],
@@ -75,14 +92,19 @@ class Furniture:
         return ProcessSpec(
             id=ask.id,
             argv=(*manner.entrypoint, *(ask.argv or manner.command)) if built else ask.argv,
-            env={**self._identity(ask), **self._pretended(sandbox), **manner.variables, **env},
+            env={
+                **self._identity(ask),
+                **self._pretended(sandbox),
+                **manner.variables,
+                **env,
+            },
             workdir=ask.workdir or manner.workdir,
             root_layers=(root,) if root else (),
             layers=layers,
             binds=(
                 *(await asyncio.to_thread(binds_for_image, root) if root else ()),
                 *top_files(layers),
-                *self._binds(ask),
+                *await self._views.open(sandbox),
             ),
             gpus=sandbox.standing.gpus if self._devices else (),
             memory_mib=ask.memory_mib,
@@ -90,12 +112,8 @@ class Furniture:
             wants_cpus=ask.wants_cpus,
             timeout_s=ask.timeout_s,
             pty=ask.pty,
+            network=ask.network,
         )
-
-    def _binds(self, ask: Ask) -> Iterator[Bind]:
-        for place in ask.volumes:
-            source = self._volumes.place(place.volume_id, place.sub_path)
-            yield Bind(source=source, target=place.path, read_only=place.read_only)
 
     def _pretended(self, sandbox: Sandbox) -> dict[str, str]:
         """What a program looks at first that asks which GPUs it has; real ones come with their devices."""
@@ -106,6 +124,7 @@ class Furniture:
 
     def _identity(self, ask: Ask) -> dict[str, str]:
         return {
+            **({"TERM": TERMINAL} if ask.pty else {}),
             "MODAL_SANDBOX_ID": ask.id,
             "MODAL_TASK_ID": task_id_of(ask.id),
             "MODAL_ENVIRONMENT": self._apps.get(ask.app_id).environment,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trebuchet.emulator.world.errors import NotServedError
+from trebuchet.emulator.world.errors import NotFoundError, NotServedError
 from trebuchet.emulator.world.recipe import Manner, apply, read_command
 from trebuchet.emulator.world.shelf import Shelf
 
@@ -33,6 +34,8 @@ class Image:
         registry_secret_id: Whose values log in to its registry.
         is_modals_own: Whether it is one of Modal's own bases, whose part the host's files take here.
         created_at: Seconds since the epoch.
+        snapshot: Whether it was made of a sandbox's files, and so is built on nothing.
+        expires_at: Seconds since the epoch; None for never.
     """
 
     id: str
@@ -45,6 +48,8 @@ class Image:
     registry_secret_id: str = ""
     is_modals_own: bool = False
     created_at: float = 0.0
+    snapshot: bool = False
+    expires_at: float | None = None
 
 
 class Images:
@@ -58,9 +63,30 @@ class Images:
         """The image of this id.
 
         Raises:
-            NotFoundError: There is none.
+            NotFoundError: There is none, or its time is up.
         """
-        return self._shelf.get(image_id)
+        image = self._shelf.get(image_id)
+        if image.expires_at is not None and image.expires_at <= time.time():
+            raise NotFoundError(f"Image {image_id!r} was kept until its time was up.")
+        return image
+
+    def peek(self, image_id: str) -> Image | None:
+        """The image of this id, or None."""
+        return self._shelf.peek(image_id)
+
+    def adopt(self, image_id: str, base: Image | None, *, expires_at: float) -> Image:
+        """Record an image that was made of the files of a sandbox on `base`."""
+        return self._shelf.put(
+            Image(
+                id=image_id,
+                commands=[],
+                bases=[base.id] if base else [],
+                builder_version=base.builder_version if base else "",
+                created_at=time.time(),
+                snapshot=True,
+                expires_at=None if math.isinf(expires_at) else expires_at,
+            )
+        )
 
     def find_or_build(
         self,

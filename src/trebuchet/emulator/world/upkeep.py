@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.execs import Execs
     from trebuchet.emulator.world.sandbox import Probe, Sandbox
+    from trebuchet.emulator.world.views import Views
 
 LOOKS_A_TIMEOUT = 10
 LONGEST_LOOK_S = 1.0
 
 
 class Upkeep:
-    """Probes sandboxes that have a probe, and ends those that nobody used for as long as they may be idle."""
+    """Probes sandboxes, commits their volumes, and ends those that nobody used for too long."""
 
-    def __init__(self, host: ProcessHost, execs: Execs) -> None:
+    def __init__(self, host: ProcessHost, execs: Execs, views: Views) -> None:
         self._host = host
+        self._views = views
         self._execs = execs
 
     @asynccontextmanager
@@ -47,7 +49,14 @@ class Upkeep:
             work.append(self._probe(sandbox, sandbox.ask.probe))
         if sandbox.ask.idle_timeout_s is not None:
             work.append(self._end_when_idle(sandbox, sandbox.ask.idle_timeout_s))
+        if sandbox.ask.volumes:
+            work.append(self._views.keep(sandbox))
         return work
+
+    async def finish(self, sandbox: Sandbox) -> None:
+        """Do what is left to do for a sandbox whose processes have ended."""
+        if sandbox.ask.volumes:
+            await self._views.close(sandbox)
 
     # ── readiness ──
 

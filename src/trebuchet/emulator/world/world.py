@@ -10,16 +10,20 @@ from trebuchet.emulator.world.blobs import Blobs
 from trebuchet.emulator.world.builder import Builder
 from trebuchet.emulator.world.builds import Builds
 from trebuchet.emulator.world.content import Content
+from trebuchet.emulator.world.environments import Environments
 from trebuchet.emulator.world.execs import Execs
 from trebuchet.emulator.world.furnish import Furniture
 from trebuchet.emulator.world.gpus import GpuPool
+from trebuchet.emulator.world.image_names import ImageNames
 from trebuchet.emulator.world.images import Images
 from trebuchet.emulator.world.logs import LogViews
 from trebuchet.emulator.world.mounts import Mounts
 from trebuchet.emulator.world.sandboxes import Sandboxes
 from trebuchet.emulator.world.secrets import Secrets
+from trebuchet.emulator.world.snapshots import Snapshots
 from trebuchet.emulator.world.stdin import Inputs
 from trebuchet.emulator.world.upkeep import Upkeep
+from trebuchet.emulator.world.views import IsolatedViews, SharedViews
 from trebuchet.emulator.world.volumes import Volumes
 
 if TYPE_CHECKING:
@@ -28,13 +32,21 @@ if TYPE_CHECKING:
 
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.admission import Room
+    from trebuchet.emulator.world.views import Sharing
 
 
 class World:
     """What there is."""
 
     def __init__(
-        self, state: Path, host: ProcessHost, *, gpus: Sequence[str], real_gpus: bool, room: Room
+        self,
+        state: Path,
+        host: ProcessHost,
+        *,
+        gpus: Sequence[str],
+        real_gpus: bool,
+        room: Room,
+        sharing: Sharing,
     ) -> None:
         """Read what an earlier daemon left.
 
@@ -43,12 +55,15 @@ class World:
             host: Runs the processes.
             gpus: The type of each GPU, by index.
             real_gpus: Whether these are devices, or pretended.
+            sharing: Whether sandboxes that have the same volume see one folder, or each has a copy.
             room: Processor cores and memory that sandboxes may take together.
         """
         make_private_folder(state)
         self.host = host
+        self.environments = Environments(state / "environments")
         self.apps = Apps(state / "apps")
         self.images = Images(state / "images")
+        self.image_names = ImageNames(state / "image-names")
         self.secrets = Secrets(state / "secrets")
         self.volumes = Volumes(state / "volumes")
         self.content = Content(state / "content")
@@ -56,9 +71,13 @@ class World:
         self.mounts = Mounts(state / "mounts", self.content)
         builder = Builder(state, host=host, mounts=self.mounts, secrets=self.secrets)
         self.builds = Builds(state / "builds", self.images, builder)
+        self.snapshots = Snapshots(
+            state / "layers", host=host, images=self.images, builds=self.builds, mounts=self.mounts
+        )
         self.gpus = GpuPool(gpus)
         self.execs = Execs(host)
-        self.upkeep = Upkeep(host, self.execs)
+        self.views = IsolatedViews(self.volumes) if sharing == "isolated" else SharedViews(self.volumes)
+        self.upkeep = Upkeep(host, self.execs, self.views)
         self.sandboxes = Sandboxes(
             state,
             host=host,
@@ -72,6 +91,7 @@ class World:
                 builds=self.builds,
                 mounts=self.mounts,
                 volumes=self.volumes,
+                views=self.views,
                 devices=real_gpus,
             ),
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import modal
 
-    from trebuchet.engines.base import Identity, Observation, VolumeFile
+    from trebuchet.engines.base import Identity, Observation, Stretch, VolumeFile
     from trebuchet.engines.modal.access import Access, Credentials
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import SandboxSpec
@@ -52,6 +52,9 @@ class SdkEngine:
         connection = self._connect(self._access.current())
         with translated():
             connection.require_answer()
+
+    def is_asleep(self) -> bool:
+        return False
 
     def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
         from trebuchet.engines.modal.request import create  # noqa: PLC0415 - imports the SDK
@@ -213,6 +216,21 @@ class SdkEngine:
 
         self._need_known(volume)
         return self._ask(lambda connection: read_file(connection, volume, path, sink, on_bytes))
+
+    def read_stretch(
+        self,
+        volume: str,
+        path: str,
+        sink: BinaryIO,
+        stretch: Stretch,
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        from trebuchet.engines.modal.volumes import read_stretch  # noqa: PLC0415 - imports the SDK
+
+        self._need_known(volume)
+        part = sink, stretch, on_bytes
+        self._ask(lambda connection: read_stretch(connection, volume, path, part))
 
     def remove_files(self, volume: str, path: str) -> None:
         from trebuchet.engines.modal.volumes import remove_files  # noqa: PLC0415 - imports the SDK

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Literal
 
+    from trebuchet.engines.base import Stretch
     from trebuchet.engines.modal.connection import Connection
 
 
@@ -55,6 +56,21 @@ def read_file(
         return _existing(connection, volume).read_file_into_fileobj(path, sink, progress_cb=progress)
     except FileNotFoundError as error:
         raise NotFoundError(f"The volume {volume} has no file {path}.") from error
+
+
+def read_stretch(
+    connection: Connection,
+    volume: str,
+    path: str,
+    part: tuple[BinaryIO, Stretch, Callable[[int], None] | None],
+) -> None:
+    from trebuchet.engines.modal import stretches  # noqa: PLC0415 - inside of the SDK; only for large files
+
+    sink, stretch, on_bytes = part
+    try:
+        stretches.read_stretch(_existing(connection, volume), path, sink, stretch, on_bytes=on_bytes)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"The volume {volume} has no such stretch of {path}.") from error
 
 
 def remove_files(connection: Connection, volume: str, path: str) -> None:

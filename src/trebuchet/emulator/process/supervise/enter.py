@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-_NAMESPACES = ("user", "ipc", "pid", "mnt")
+_NAMESPACES = ("user", "ipc", "net", "pid", "mnt")
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PID = struct.Struct("<I")

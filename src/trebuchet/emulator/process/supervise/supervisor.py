@@ -36,14 +36,16 @@ _MESSAGE_SIZE = 1 << 16
 
 
 class Supervisor:
-    def __init__(self, order: dict[str, Any], line: socket.socket) -> None:
+    def __init__(self, order: dict[str, Any], line: socket.socket, starting: int) -> None:
         """Take over an order.
 
         Args:
             order: What to run and how; see `orders.py` on the other side.
             line: A connected socket to who ordered it.
+            starting: A descriptor to close when the sandbox runs, so that the next may start.
         """
         self._order = order
+        self._starting = starting
         self._selector = selectors.DefaultSelector()
         self._lines: dict[socket.socket, bytearray] = {}
         self._execs: dict[int, tuple[Child, int]] = {}
@@ -108,8 +110,12 @@ class Supervisor:
         if self._box.status >= 0:
             self._selector.register(self._box.status, selectors.EVENT_READ, self._on_status)
         else:
-            self._main.started(self._box.init_pid)
+            self._note_start()
         return True
+
+    def _note_start(self) -> None:
+        self._main.started(self._box.init_pid)
+        os.close(self._starting)
 
     # The loop
 
@@ -161,7 +167,7 @@ class Supervisor:
     def _on_status(self, descriptor: int, mask: int) -> bool:
         del mask
         if self._box.read_status():
-            self._main.started(self._box.init_pid)
+            self._note_start()
             if self._main.cause:
                 self._box.kill(self._main)
             return True

@@ -8,12 +8,15 @@ its daemon does; the supervisors it forked stay.
 from __future__ import annotations
 
 import array
+import collections
 import gc
 import json
 import os
+import select
 import signal
 import socket
 import sys
+import time
 import traceback
 
 from trebuchet.emulator.process.supervise import framing
@@ -26,24 +29,94 @@ if TYPE_CHECKING:
 _DESCRIPTORS = 2
 """With each order come its lock, held, and a connected socket to whoever ordered."""
 
+_STARTING_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
+_CALM_S = 0.005
+_PATIENCE_S = 0.25
+"""Orders that follow each other faster than the first are all taken before the next sandbox is started,
+unless the oldest has waited for so long."""
+_WAITING_AT_ONCE = 1_000
+"""So many orders lie here at most, with two descriptors each; further ones wait in the socket."""
+
 
 def main() -> None:
     """Serve orders from the socket whose descriptor is the first argument, until it closes."""
-    orders = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     os.umask(0o022)
     gc.disable()
     gc.freeze()
-    while (order := _receive(orders)) is not None:
-        content, lock, line = order
+    Yard(socket.socket(fileno=int(sys.argv[1]))).serve()
+
+
+class Yard:
+    """Orders on their way: those that wait for their turn, and those whose sandboxes are just starting.
+
+    A start is all work for the processor: a hundred at once would be no sooner done, and would keep the
+    daemon from answering those who ask for more.
+    """
+
+    def __init__(self, orders: socket.socket) -> None:
+        self._orders = orders
+        self._open = True
+        self._came = self._came_before = -_CALM_S
+        self._waiting: collections.deque[tuple[float, dict[str, Any], int, int]] = collections.deque()
+        self._starting: set[int] = set()
+        self._poll = select.poll()
+
+    def serve(self) -> None:
+        """Until no more orders can come and none waits."""
+        self._poll.register(self._orders, select.POLLIN)
+        while self._open or self._waiting:
+            full = len(self._waiting) >= _WAITING_AT_ONCE
+            for descriptor, _ in self._poll.poll(self._patience_ms()):
+                if descriptor != self._orders.fileno():
+                    self._started(descriptor)
+                elif not full:
+                    self._take_order()
+            while self._waiting and self._may_start():
+                self._start(*self._waiting.popleft()[1:])
+
+    def _take_order(self) -> None:
+        order = _receive(self._orders)
+        if order is None:
+            self._open = False
+            self._poll.unregister(self._orders)
+            return
+        self._came_before, self._came = self._came, time.monotonic()
+        self._waiting.append((self._came, *order))
+
+    def _may_start(self) -> bool:
+        return len(self._starting) < _STARTING_AT_ONCE and self._until_calm_s() <= 0
+
+    def _until_calm_s(self) -> float:
+        """Seconds until the next may start, provided that no further order comes."""
+        if self._came - self._came_before > _CALM_S and len(self._waiting) == 1:
+            return 0.0  # it came alone
+        now = time.monotonic()
+        return min(self._came + _CALM_S, self._waiting[0][0] + _PATIENCE_S) - now
+
+    def _patience_ms(self) -> float | None:
+        if not self._waiting or len(self._starting) >= _STARTING_AT_ONCE:
+            return None
+        return max(0.0, self._until_calm_s() * 1000)
+
+    def _start(self, order: dict[str, Any], lock: int, line: int) -> None:
+        started, starting = os.pipe()
         if os.fork() == 0:
-            orders.close()
-            _supervise(content, lock, line)
-        os.close(lock)
-        os.close(line)
+            self._orders.close()
+            _supervise(order, lock, line, starting)
+        for descriptor in (lock, line, starting):
+            os.close(descriptor)
+        self._starting.add(started)
+        self._poll.register(started, select.POLLIN)
+
+    def _started(self, descriptor: int) -> None:
+        """Its supervisor has closed the other end, or is gone."""
+        self._poll.unregister(descriptor)
+        self._starting.discard(descriptor)
+        os.close(descriptor)
 
 
-def _supervise(order: dict[str, Any], lock: int, line: int) -> None:
+def _supervise(order: dict[str, Any], lock: int, line: int, starting: int) -> None:
     status = 1
     try:
         os.setsid()
@@ -51,7 +124,7 @@ def _supervise(order: dict[str, Any], lock: int, line: int) -> None:
         os.chdir(order["folder"])
         for descriptor in (lock, line):
             os.set_inheritable(descriptor, False)
-        Supervisor(order, socket.socket(fileno=line)).run()
+        Supervisor(order, socket.socket(fileno=line), starting).run()
         status = 0
     except BaseException:  # noqa: BLE001 - a fork must never return into its parent's code
         _leave_crash()

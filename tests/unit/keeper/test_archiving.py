@@ -1,0 +1,88 @@
+"""What nobody follows is archived all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.bench import bench_at
+from support.engine import wait_until
+from trebuchet.launcher import Launcher
+from trebuchet.lifecycle.log_chain import archive_folder
+from trebuchet.logs.archive import SUFFIX, Archive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.bench import Bench
+    from trebuchet.status import JobStatus
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A bench whose keeper archives."""
+    with bench_at(tmp_path / "home") as bench:
+        bench.launcher = Launcher(replace(bench.launcher.settings, archive=True))
+        yield bench
+        bench.launcher.close()
+
+
+def archive_of(bench: Bench, job: JobStatus) -> Archive:
+    return Archive(archive_folder(bench.home, job.key) / f"1{SUFFIX}")
+
+
+def is_archived(bench: Bench, job: JobStatus) -> bool:
+    return archive_of(bench, job).survey()[1] and not bench.launcher.contexts.ledger.unarchived("local")
+
+
+def test_a_job_that_nobody_looks_at_is_archived_at_its_end(bench: Bench) -> None:
+    done = bench.up("echo early")
+    going = bench.up("echo begun; sleep 5; echo over")
+    wait_until(lambda: archive_of(bench, done).survey()[1])
+    assert bench.launcher.find(done.key, cached=True).done  # Nobody but the keeper has looked.
+    assert not archive_of(bench, going).survey()[1]
+    wait_until(lambda: is_archived(bench, going))
+    assert [bench.launcher.find(job.key, cached=True).done for job in (done, going)] == [True, True]
+
+    bench.engine.kill()
+    assert [entry.message for entry in bench.launcher.logs(going.key)] == ["begun\n", "over\n"]
+    bench.engine.start()
+
+
+def test_a_keeper_that_was_killed_is_followed_by_one_that_archives(bench: Bench) -> None:
+    job = bench.up("echo one; sleep 2; echo two")
+    wait_until(lambda: len(bench.keepers()) == 1)
+    bench.kill_keepers()
+    bench.launcher.status()  # Any command that looks at unfinished jobs will do.
+    wait_until(lambda: is_archived(bench, job))
+    assert "".join(entry.message for entry in bench.launcher.logs(job.key)) == "one\ntwo\n"
+
+
+def test_it_starts_no_engine_that_was_stopped(bench: Bench) -> None:
+    job = bench.up("sleep 1")
+    wait_until(lambda: len(bench.keepers()) == 1)
+    bench.engine.kill()
+    engine = bench.launcher.contexts.of("local").engine
+    for _ in range(40):  # The keeper would have looked by then.
+        assert engine.is_asleep()
+        bench.launcher.contexts.clock.sleep(0.1)
+    bench.engine.start()
+    bench.launcher.status()
+    wait_until(lambda: is_archived(bench, job))
+
+
+def test_a_follower_leaves_nothing_to_do(bench: Bench) -> None:
+    job = bench.up("echo x")
+    assert [entry.message for entry in bench.launcher.logs(job.key, follow=True)] == ["x\n"]
+    assert is_archived(bench, job)
+
+
+@pytest.mark.parametrize("setting", ["archive", "keeper"])
+def test_it_can_be_turned_off(bench: Bench, setting: str) -> None:
+    launcher = Launcher(replace(bench.launcher.settings, **{setting: False}))
+    launcher.up(bench.job("true"), bench.cluster)
+    assert bench.keepers() == []
+    launcher.close()
