@@ -31,9 +31,7 @@ def test_a_start_imports_nothing_that_few_tests_need(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2, 1.0])
-def test_one_that_ends_soon_leaves_no_half_of_a_layer_and_says_nothing(
-    tmp_path: Path, seconds: float
-) -> None:
+def test_one_that_ends_soon_leaves_no_half_of_a_layer(tmp_path: Path, seconds: float) -> None:
     program = PROGRAM.replace("engine.stop()", f"import time; time.sleep({seconds}); engine.stop()")
     ended = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
