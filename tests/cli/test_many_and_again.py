@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -51,19 +52,29 @@ def test_a_finished_job_is_launched_once_more(
     assert trebuchet("up", "--retry", first["key"], "--gpus", "H100").code == 201
 
 
-def test_orphans_are_listed_and_ended(
+def test_orphans_of_another_machine_are_ended_only_where_that_is_said(
     trebuchet: Callable[..., Any], job_file: Callable[..., str], cluster: str, home: Path, tmp_path: Path
 ) -> None:
-    launched = trebuchet("up", job_file("sleep 600"), "-d", "--json", "-c", cluster).json
-    assert launched["id"] not in {one["id"] for one in trebuchet("orphans", "--json").json}
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "local").symlink_to(home / "local")
-    there = {"TREBUCHET_HOME": str(elsewhere)}
-    [found] = [one for one in trebuchet("orphans", "--json", **there).json if one["id"] == launched["id"]]
-    assert (found["key"], found["name"]) == (launched["key"], "job")
-    assert trebuchet("orphans", "--end", launched["id"], **there).code == 0
-    assert trebuchet("wait", launched["key"]).code == 137
+    here = {"TREBUCHET_APP": cluster}
+    file = job_file("sleep 600")
+    one, two = (trebuchet("up", file, "-d", "--json", "-c", cluster, **here).json for _ in range(2))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "local").symlink_to(home / "local")
+    there = {"TREBUCHET_HOME": str(tmp_path / "elsewhere"), **here}
+    listed = {one["id"]: one for one in trebuchet("orphans", "--json", **there).json}
+    assert set(listed) == {one["id"], two["id"]}
+    assert (listed[one["id"]]["key"], listed[one["id"]]["owner"]) == (one["key"], socket.gethostname())
+
+    nothing = trebuchet("orphans", "--end", **there)
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "2 may be another machine's" in nothing.err
+    assert {one["state"] for one in trebuchet("status", cluster, "--json", **here).json} == {"RUNNING"}
+
+    assert trebuchet("orphans", "--end", one["key"], **there).code == 0
+    assert trebuchet("wait", one["key"], **here).code == 137
+    assert trebuchet("orphans", "--end", "--all-owners", two["key"], **there).code == 201
+    assert trebuchet("orphans", "--end", "--all-owners", **there).code == 0
+    assert trebuchet("wait", two["key"], **here).code == 137
 
 
 def test_a_machine_where_nothing_was_launched_adopts_what_runs(

@@ -39,6 +39,8 @@ pytestmark = pytest.mark.usefixtures("own_home")
         (["down", "never-used"], 204, "never-used"),
         (["wait", "no-such-job"], 204, "no-such-job"),
         (["events", "no-such-job"], 204, "no-such-job"),
+        (["orphans", "--cloud", "local", "sb-no-such"], 204, "sb-no-such"),
+        (["orphans", "--all-owners"], 201, "--end"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else None,
 )

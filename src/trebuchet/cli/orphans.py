@@ -19,38 +19,57 @@ if TYPE_CHECKING:
     from trebuchet.cli.session import Session
     from trebuchet.lifecycle.orphans import Orphan
 
-_COLUMNS = ("ID", "CLOUD", "KEY", "NAME", "WHY")
+_COLUMNS = ("ID", "CLOUD", "KEY", "NAME", "OWNER", "WHY")
 
 
 @click.command(
     cls=Verb,
     examples=[
         ("orphans", "look, and end nothing"),
-        ("orphans --end", "end all of them"),
-        ("orphans --end sb-1 sb-2", "end these two"),
+        ("orphans --end", "end those that their owners are known to need no more"),
+        ("orphans --end sb-1 k3f9", "end these, whosever they are"),
+        ("orphans --end --all-owners", "end every one, other machines' running jobs included"),
     ],
 )
-@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.argument("which", metavar="[ID|KEY]...", nargs=-1)
 @click.option("--cloud", metavar="CLOUD", help="Only on this cloud: modal or local.")
-@click.option("--end", is_flag=True, help="End them.")
+@click.option("--end", is_flag=True, help="End those whose owners need them no more, or those named.")
+@click.option("--all-owners", is_flag=True, help="With --end: also those that another machine may need.")
 @form_options
 @session_options
 @pass_session
+@click.pass_context
 def orphans(
-    session: Session, ids: tuple[str, ...], cloud: str | None, form: Form | None, *, end: bool
+    ctx: click.Context,
+    session: Session,
+    which: tuple[str, ...],
+    cloud: str | None,
+    form: Form | None,
+    *,
+    end: bool,
+    all_owners: bool,
 ) -> None:
     """List sandboxes that run and belong to no job known here, or outlived theirs.
 
-    A job that another machine launched is listed too, until "status --all" has adopted it.
+    A job that another machine launched is listed too, until "status --all" has adopted it. OWNER is the
+    machine that asked for a sandbox. "--end" alone ends nothing that another machine may still need: only
+    what outlived its job, or is there more than an hour after its owner expected its end.
     """
-    found = [one for one in session.launcher.orphans(cloud) if not ids or one.id in ids]
-    if missing := sorted(set(ids) - {one.id for one in found}):
-        raise JobNotFoundError(f"Of the orphans there is no {', '.join(missing)}.")
-    if end:
-        session.launcher.end_orphans(found)
-    _print(found, form)
+    if all_owners and (which or not end):
+        raise click.UsageError("--all-owners goes with --end, and without names.", ctx)
+    found = _named(session.launcher.orphans(cloud), which)
+    doomed = [one for one in found if which or all_owners or one.abandoned] if end else []
+    session.launcher.end_orphans(doomed)
+    _print(doomed if end else found, form)
     if form is None:
-        tell(_summary(len(found), ended=end))
+        tell(_summary(found, doomed, end=end))
+
+
+def _named(found: Sequence[Orphan], which: Sequence[str]) -> list[Orphan]:
+    """Those of these ids and keys; all where none is given."""
+    if missing := sorted(set(which) - {name for one in found for name in (one.id, one.key)}):
+        raise JobNotFoundError(f"Of the orphans there is no {', '.join(missing)}.")
+    return [one for one in found if not which or {one.id, one.key} & set(which)]
 
 
 def _print(found: Sequence[Orphan], form: Form | None) -> None:
@@ -60,11 +79,20 @@ def _print(found: Sequence[Orphan], form: Form | None) -> None:
         for one in found:
             show(one.id)
     elif found:
-        rows = [(one.id, one.cloud, one.key or "-", printable(one.name or "-"), one.why) for one in found]
+        rows = [
+            (one.id, one.cloud, *(printable(text or "-") for text in (one.key, one.name, one.owner)), one.why)
+            for one in found
+        ]
         show(table(_COLUMNS, rows))
 
 
-def _summary(count: int, *, ended: bool) -> str:
-    if not count:
+def _summary(found: Sequence[Orphan], doomed: Sequence[Orphan], *, end: bool) -> str:
+    if not found:
         return "No orphans."
-    return "Their end was asked for." if ended else "To end them: trebuchet orphans --end"
+    left = len(found) - len(doomed)
+    if not end:
+        return "To end what no owner needs: trebuchet orphans --end. To end others, name them."
+    if not left:
+        return "Their end was asked for."
+    said = "The end of these was asked for." if doomed else "Nothing was ended."
+    return f"{said} {left} may be another machine's: name them, or add --all-owners."

@@ -43,7 +43,8 @@ def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Bring its outputs here when it has ended.",
             ),
             click.option(
-                "--wait-for-gpu", type=length_of_time, metavar="TIME", help="Ask for a GPU this long."
+                "--wait-for-gpu", type=length_of_time, metavar="TIME",
+                help="Ask for a GPU this long, then fail.",
             ),
         ]
     ):  # fmt: skip

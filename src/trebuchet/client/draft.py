@@ -77,7 +77,7 @@ class Draft:
 
     def sink(self) -> Sink:
         """A file of its own to write a stretch into, which leaves holes where there is nothing but zeros."""
-        return Sink(os.dup(self._file.fileno()), self._stopped)
+        return Sink(os.dup(self._file.fileno()), self._stopped, target=self._target)
 
     def came(self, stretch: Stretch) -> None:
         """Write down that a stretch is here."""
@@ -156,13 +156,19 @@ def _is_locked(file: BinaryIO) -> bool:
 class Sink:
     """Takes a stretch of a draft, with the methods of a file that the SDK's reader wants.
 
+    Args:
+        descriptor: Of the draft; closed with this.
+        stopped: Set when nothing is to be written any more.
+        target: What the file is to be called.
+
     Attributes:
         failure: What kept it from being written; the SDK tells it in words of its own.
     """
 
-    def __init__(self, descriptor: int, stopped: threading.Event) -> None:
+    def __init__(self, descriptor: int, stopped: threading.Event, *, target: Path) -> None:
         self._descriptor = descriptor
         self._stopped = stopped
+        self._target = target
         self._at = 0
         self.failure: OSError | None = None
 
@@ -181,7 +187,7 @@ class Sink:
             if not self._is_a_hole(data):
                 data = data[: os.pwrite(self._descriptor, data, self._at)]
         except OSError as error:
-            self.failure = error
+            self.failure = OSError(error.errno, error.strerror, str(self._target))
             raise
         self._at += len(data)
         return len(data)

@@ -5,21 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import (
-    CapacityError,
-    ClusterUnreachableError,
-    LaunchError,
-    NotFoundError,
-    TrebuchetError,
-)
+from trebuchet.errors import CapacityError, TrebuchetError
 from trebuchet.keeper.archiving import Archiving
 from trebuchet.keeper.watch import Watch
-from trebuchet.lifecycle import create, observe, reconcile
+from trebuchet.lifecycle import reconcile
 from trebuchet.lifecycle.again import is_due
-from trebuchet.lifecycle.intent import bound
 from trebuchet.lifecycle.launch import end_if_unwanted
 
 if TYPE_CHECKING:
@@ -104,13 +98,20 @@ class Keeper:
         if now >= hold.next_look:
             context = self._contexts.of_job(hold.job)
             job = context.fresh(hold.job)
-            if job.sandbox_id is not None or job.end_at is not None:
-                hold.pause = _LONGEST_LOOK_S
-            else:
+            if job.sandbox_id is None and job.end_at is None:
                 self._look(context, job)
                 hold.pause = min(hold.pause * 2, _LONGEST_LOOK_S)
-            hold.next_look = time.monotonic() + hold.pause
+            else:
+                self._end_waiting(context, job)
+                hold.pause = _LONGEST_LOOK_S
+            hold.next_look = time.monotonic() + min(hold.pause, _left(context, job))
         return max(0.0, hold.next_look - time.monotonic())
+
+    def _end_waiting(self, context: Context, job: Job) -> None:
+        """End what waits in the queue where the job has waited long enough: `create` then fails."""
+        if job.end_at is None and job.cancel_at is None and reconcile.is_out_of_patience(context, job):
+            with suppress(TrebuchetError):  # Another look follows.
+                reconcile.look_up(context, job)
 
     def _look(self, context: Context, job: Job) -> None:
         try:
@@ -121,67 +122,37 @@ class Keeper:
             context.learn_id(job.current, found[0])
 
 
+def _left(context: Context, job: Job) -> float:
+    """Seconds that a job still waits for a GPU; the shortest look-up's pause once they are over."""
+    return max(_FIRST_LOOK_S, job.launch_until - context.clock.now())
+
+
 def hold(context: Context, job: Job) -> None:
-    """Create a job's sandbox, however long that takes; its end is written if it cannot be had."""
-    with create.claimed(context, job.current) as mine:
-        if not mine:
-            return
-        job = context.fresh(job)
-        if job.end_at is not None or job.sandbox_id is not None:
-            return
-        found = create.existing(context, job.current)
-        if found is not None:
-            context.learn_id(job.current, found)
-            return
-        try:
-            _until_created(context, job)
-        except TrebuchetError as error:
-            _failed(context, context.fresh(job), error)
-            return
+    """Create a job's sandbox, however long that takes; its end is written if it cannot be had.
+
+    Raises:
+        ControlPlaneError: What there is could not be made out.
+    """
+    reconcile.settle_launch(context, job, _until_created)
     end_if_unwanted(context, context.fresh(job))
 
 
 def _until_created(context: Context, job: Job) -> None:
-    recipe = context.ledger.recipe(job.key)
+    candidates = context.ledger.recipe(job.key).candidates
     while True:
-        spec = recipe.candidates[job.current.candidate]
         try:
-            create.create(
-                context,
-                job,
-                bound(
-                    context,
-                    job,
-                    spec,
-                    user=recipe.config.get("user"),
-                    keep=recipe.config.get("outputs", False),
-                    values=None,
-                ),
-            )
+            reconcile.create_as_written(context, job)
         except CapacityError:
             job = context.fresh(job)
-            if job.cancel_at is not None or context.clock.now() >= job.launch_until:
+            if job.cancel_at is not None:
                 raise
-            following = (job.current.candidate + 1) % len(recipe.candidates)
-            gpu = recipe.candidates[following].gpu
+            following = (job.current.candidate + 1) % len(candidates)
+            gpu = candidates[following].gpu
             context.ledger.no_capacity(job.current, candidate=following, gpu=gpu, at=context.clock.now())
             context.clock.sleep(_PAUSE_WITHOUT_CAPACITY_S)
             job = context.fresh(job)
+            if reconcile.is_out_of_patience(context, job):
+                raise reconcile.no_gpu_in_time(job) from None
         else:
             context.ledger.running(context.fresh(job).current, at=context.clock.now())
             return
-
-
-def _failed(context: Context, job: Job, error: TrebuchetError) -> None:
-    if isinstance(error, NotFoundError) and job.secret is not None:
-        error = LaunchError(
-            f"Something that {job.name} needs is no longer there: {error}", hint="Launch the job again."
-        )
-    if isinstance(error, ClusterUnreachableError) and job.current.number > 1:
-        return  # A job that ran once is not given up for that; the next turn tries again.
-    if job.cancel_at is None:
-        reconcile.give_up(context, job, error)
-    elif job.sandbox_id is None:
-        reconcile.end(context, job, observe.cancelled(job))
-    else:
-        reconcile.look_up(context, job)

@@ -80,7 +80,8 @@ class Upkeep(ABC):
     def orphans(self, cloud: str | None = None) -> list[Orphan]:
         """What runs in the app and is no job's of this ledger, or outlived its job.
 
-        What another machine launched looks like one until it is adopted.
+        What another machine launched is among them until it is adopted; `abandoned` tells which are known to
+        be needed by nobody.
 
         Args:
             cloud: Only there; None for every cloud that this user has a way to.

@@ -124,11 +124,19 @@ class Ledger(Reading):
             )
 
     def asked(self, attempt: Attempt, *, at: float, allotted_s: int) -> None:
-        """The control plane is about to be asked to create an attempt's sandbox, with so long a life."""
+        """The control plane is about to be asked to create an attempt's sandbox, with so long a life.
+
+        From the first asking on the attempt waits for its GPU, if it wants one.
+        """
         with self._database.writing("asked", sync="FULL") as connection:
             connection.execute(
                 "UPDATE attempts SET asked_at = ?, allotted_s = ? WHERE key = ? AND attempt = ?",
                 (at, allotted_s, attempt.key, attempt.number),
+            )
+            connection.execute(
+                "UPDATE jobs SET launch_until = min(launch_until, ? + wait_for_gpu_s) "
+                "WHERE key = ? AND attempt = ? AND wait_for_gpu_s IS NOT NULL",
+                (at, attempt.key, attempt.number),
             )
             _event(connection, attempt.key, at, "asked", {"attempt": attempt.number})
 
@@ -153,7 +161,8 @@ class Ledger(Reading):
         """No such GPU was to be had; the same attempt goes on with this candidate and another sandbox."""
         with self._database.writing("no capacity") as connection:
             connection.execute(
-                "UPDATE attempts SET sandbox_id = NULL, candidate = ?, gpu = ? WHERE key = ? AND attempt = ?",
+                "UPDATE attempts SET sandbox_id = NULL, asked_at = NULL, candidate = ?, gpu = ? "
+                "WHERE key = ? AND attempt = ?",
                 (candidate, gpu, attempt.key, attempt.number),
             )
             detail = {

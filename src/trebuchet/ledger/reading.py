@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from trebuchet.ledger.codec import decode_recipe
@@ -19,6 +20,13 @@ class Reading:
     """The part of the ledger that changes nothing."""
 
     _database: Database
+
+    @cached_property
+    def id(self) -> str:
+        """What tells this ledger from all others, wherever they are."""
+        row = self._database.row("SELECT value FROM about WHERE name = 'id'")
+        assert row is not None  # noqa: S101 - written by the migration that made the table
+        return row["value"]
 
     def recipe(self, key: str) -> Recipe:
         """What is needed to create a job's sandbox again.

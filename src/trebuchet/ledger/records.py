@@ -67,6 +67,8 @@ class Job:
         secret: The named secret that holds them; None where nothing does, or no longer.
         cancel_by: Who wanted its end; None for nobody.
         launch_until: After that time it is not created any more.
+        wait_for_gpu_s: Seconds for which each attempt asks for a GPU, from its first asking on; None where
+            none is wanted.
         seen_at: When the control plane last said anything about it.
         missing_at: When the control plane first said that it does not know it, and has not known it since.
         git_commit: Of the work dir.
@@ -108,6 +110,7 @@ class Job:
     watched: bool = False
     again_at: float | None = None
     restarts: int = 0
+    wait_for_gpu_s: float | None = None
 
     @property
     def sandbox_id(self) -> str | None:

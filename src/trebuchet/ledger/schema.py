@@ -109,5 +109,15 @@ CREATE TABLE unarchived (
 INSERT INTO unarchived SELECT key, attempt FROM attempts WHERE end_at IS NULL AND sandbox_id IS NOT NULL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+ALTER TABLE jobs ADD COLUMN wait_for_gpu_s REAL;
+CREATE TABLE about (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- What tells this ledger from all others, in the tags of sandboxes.
+INSERT INTO about VALUES ('id', lower(hex(randomblob(6))));
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Step N brings a ledger from version N to N + 1."""

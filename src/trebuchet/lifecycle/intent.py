@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from trebuchet.sandbox import SandboxSpec
 
 LAUNCH_WITHIN_S = 900.0
-"""How long a launch that was cut off is still finished by whoever comes next. Later nobody expects it."""
+"""How long a launch that was cut off before it was asked for is still finished by whoever comes next. Later
+nobody expects it."""
 
 WAIT_FOR_GPU_S = 1_300.0
 """How long a GPU is waited for unless the user says otherwise: once as long as the SDK does by itself."""
@@ -39,7 +41,7 @@ def make_intent(
     commit, dirty = git_state(job.working_dir)
     watched = may_follow(config_as_data(job), context.settings.longest_s)
     keeps_values = bool(first.env) and (first.gpu is not None or watched)
-    patience = LAUNCH_WITHIN_S if first.gpu is None else (wait_for_gpu or WAIT_FOR_GPU_S)
+    gpu_patience = None if first.gpu is None else (wait_for_gpu or WAIT_FOR_GPU_S)
     return Job(
         key=key,
         name=name,
@@ -56,7 +58,8 @@ def make_intent(
         needs_values=any(spec.env for spec in plan.candidates),
         secret=naming.secret_name(key) if keeps_values else None,
         waiting_for=None if first.gpu is None else f"a GPU ({first.gpu})",
-        launch_until=now + patience,
+        launch_until=now + max(gpu_patience or 0.0, LAUNCH_WITHIN_S),
+        wait_for_gpu_s=gpu_patience,
         submit_time=now,
         git_commit=commit,
         git_dirty=dirty,
@@ -115,6 +118,8 @@ def bound(
         attempt=attempt.number,
         cluster=job.cluster,
         user=user,
+        owner=naming.owner(context.ledger.id, socket.gethostname()),
+        until=_expected_until(context, job, share.life_s),
     )
     place = outputs_mount(context.settings, job.key, spec, keep)
     argv = bind_launch(
@@ -140,3 +145,11 @@ def bound(
         volumes=spec.volumes if place is None else (*spec.volumes, place),
         timeout_s=share.life_s,
     )
+
+
+def _expected_until(context: Context, job: Job, life_s: int) -> float:
+    """When the sandbox that is asked for now has ended if all goes well; its life begins after the queue."""
+    begins = context.clock.now()
+    if job.current.gpu is not None:
+        begins = min(job.launch_until, begins + (job.wait_for_gpu_s or 0.0))
+    return begins + life_s

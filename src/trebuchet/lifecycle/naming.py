@@ -68,10 +68,33 @@ def secret_name(key: str) -> str:
     return f"trebuchet-{key}"
 
 
+def owner(ledger_id: str, machine: str) -> str:
+    """Whose a sandbox is: the ledger that asked for it, and the machine, for people."""
+    return f"{ledger_id}.{_NOT_IN_TAGS.sub('-', machine)}"[:_TAG_LENGTH]
+
+
+def machine_of(owner: str) -> str:
+    """The machine that `owner` names."""
+    return owner.partition(".")[2]
+
+
+def is_owned_by(owner: str | None, ledger_id: str) -> bool:
+    """Whether the ledger asked for what carries this mark."""
+    return owner is not None and owner.partition(".")[0] == ledger_id
+
+
 def tags(
-    prefix: str, *, key: str, name: str, attempt: int, cluster: str | None, user: str | None
+    prefix: str,
+    *,
+    key: str,
+    name: str,
+    attempt: int,
+    cluster: str | None,
+    user: str | None,
+    owner: str,
+    until: float,
 ) -> dict[str, str]:
-    """The tags of an attempt's sandbox."""
+    """The tags of an attempt's sandbox; `until` is when its owner no longer expects it to be there."""
     facts = {
         "key": key,
         "name": name,
@@ -79,5 +102,7 @@ def tags(
         "launch": launch_tag(key, attempt),
         "cluster": cluster,
         "user": user,
+        "owner": owner,
+        "until": str(int(until)),
     }
     return {f"{prefix}{what}": tag_value(value) for what, value in facts.items() if value is not None}

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import JobNotFoundError
-from trebuchet.lifecycle import create
+from trebuchet.lifecycle import create, naming
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
+
+LATE_AFTER_S = 3_600.0
+"""How far past the time that its owner expected its end a sandbox is late: more than clocks differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +27,18 @@ class Orphan:
         cloud: Where it runs.
         key: Of the job that its tags name; None where they name none.
         name: Of that job.
-        why: Why it is thought to be one.
+        owner: The machine whose ledger asked for it, as its tags say; None where they do not.
+        abandoned: Whether it is known that its owner needs it no more. Of others nothing is known here: they
+            may well be another machine's jobs.
+        why: Why it is thought to be one, in words.
     """
 
     id: str
     cloud: str
     key: str | None
     name: str | None
+    owner: str | None
+    abandoned: bool
     why: str
 
 
@@ -48,32 +56,59 @@ def orphans(context: Context) -> list[Orphan]:
 
 def _orphan(context: Context, sandbox_id: str, key: str | None) -> Orphan | None:
     job = None if key is None else context.ledger.job(key)
-    if job is not None:
-        why = _outlived(job, sandbox_id)
-        return None if why is None else _of(context, sandbox_id, job.key, job.name, why)
+    if job is not None and job.end_at is None and job.sandbox_id == sandbox_id:
+        return None
     try:
         tags = context.engine.tags(sandbox_id)
     except JobNotFoundError:
         return None  # It ended just now.
     prefix = context.settings.tag_prefix
-    owner = tags.get(f"{prefix}key")
-    unfinished = None if owner is None else context.ledger.job(owner)
-    if unfinished is not None and unfinished.end_at is None and unfinished.sandbox_id is None:
-        return None  # Its launch is under way.
-    why = "nothing says whose it is" if owner is None else "no job of this ledger; perhaps another machine's"
-    return _of(context, sandbox_id, owner, tags.get(f"{prefix}name"), why)
+    marks = {what.removeprefix(prefix): value for what, value in tags.items() if what.startswith(prefix)}
+    named = context.ledger.job(marks["key"]) if "key" in marks else None
+    ours = job is not None or naming.is_owned_by(marks.get("owner"), context.ledger.id)
+    past = _outlived(named, sandbox_id, marks) if ours else _late(context, marks)
+    if past is None and named is not None and named.end_at is None:
+        return None  # Its launch is under way, here or where its next attempt was begun.
+    return Orphan(
+        id=sandbox_id,
+        cloud=context.engine.cloud,
+        key=marks.get("key"),
+        name=marks.get("name"),
+        owner=naming.machine_of(marks["owner"]) if "owner" in marks else None,
+        abandoned=past is not None,
+        why=past or _whose(marks),
+    )
 
 
-def _outlived(job: Job, sandbox_id: str) -> str | None:
+def _outlived(job: Job | None, sandbox_id: str, marks: Mapping[str, str]) -> str | None:
+    """Why a sandbox that this ledger asked for, or has known, is needed no more; None where it may be."""
+    if job is None:
+        return "this ledger has no such job any more"
     if job.end_at is not None:
         return f"its job ended ({job.state.value})"
-    if job.sandbox_id not in {sandbox_id, None}:
-        return f"its job went on in {job.sandbox_id}"
+    number = int(marks["attempt"]) if marks.get("attempt", "").isdecimal() else 0
+    if number < job.current.number:
+        return f"its job went on in attempt {job.current.number}"
+    if number == job.current.number and job.sandbox_id not in {sandbox_id, None}:
+        return f"its job runs in {job.sandbox_id}"
     return None
 
 
-def _of(context: Context, sandbox_id: str, key: str | None, name: str | None, why: str) -> Orphan:
-    return Orphan(id=sandbox_id, cloud=context.engine.cloud, key=key, name=name, why=why)
+def _late(context: Context, marks: Mapping[str, str]) -> str | None:
+    """Why the owner of another ledger's sandbox needs it no more; None where it may.
+
+    A job of the same key that ended here is no reason: its key may have been launched anew elsewhere.
+    """
+    until = marks.get("until", "")
+    if until.isdecimal() and context.clock.now() > int(until) + LATE_AFTER_S:
+        return "its owner expected its end more than an hour ago"
+    return None
+
+
+def _whose(marks: Mapping[str, str]) -> str:
+    if "key" not in marks:
+        return "nothing says whose it is"
+    return "no job of this ledger; perhaps its owner still needs it"
 
 
 def end_orphans(context: Context, found: Collection[Orphan]) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import (
+    CapacityError,
     ClusterUnreachableError,
     ControlPlaneError,
     JobNotFoundError,
     LaunchError,
+    NotFoundError,
     TrebuchetError,
 )
 from trebuchet.ledger import Outcome
@@ -22,7 +24,7 @@ from trebuchet.lifecycle.intent import bound
 from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
@@ -114,7 +116,7 @@ def advance(context: Context, job: Job, listed: Collection[str], queued: Mapping
         return
     elif job.cancel_at is None and _held(context, job):
         return  # What becomes of its sandbox is for the one that waits for a GPU with it.
-    elif job.sandbox_id in listed and job.current.gpu is None:
+    elif job.sandbox_id in listed and not _may_queue(context, job):
         context.ledger.running(job.current, at=context.clock.now())
     else:
         look_up(context, job)
@@ -126,6 +128,11 @@ def tell_what_for(context: Context, job: Job, queued: Mapping[str, str]) -> bool
     if reason is not None:
         context.ledger.waits(job.key, reason, at=context.clock.now())
     return reason is not None
+
+
+def _may_queue(context: Context, job: Job) -> bool:
+    """Whether its sandbox can be there and wait for a GPU; of another ledger's job that is not known."""
+    return job.current.gpu is not None or again.is_foreign(context, job)
 
 
 def _held(context: Context, job: Job) -> bool:
@@ -148,6 +155,8 @@ def look_up(context: Context, job: Job) -> None:
         create.terminate(context, job.sandbox_id)
     elif seen.state is JobState.RUNNING:
         context.ledger.running(job.current, at=now)
+    elif is_out_of_patience(context, job):
+        give_up(context, job, no_gpu_in_time(job))
     else:
         context.ledger.waits(job.key, seen.waiting_for, at=now)
 
@@ -203,6 +212,21 @@ def finish_launch(context: Context, job: Job) -> None:
     if _is_for_the_keeper(context, job):
         ensure_keeper(context)
         return
+    settle_launch(context, job, create_as_written if job.current.gpu is None else None)
+    _go_on(context, context.fresh(job))
+
+
+def settle_launch(context: Context, job: Job, make: Callable[[Context, Job], object] | None) -> None:
+    """Do what is left of a launch, unless somebody alive is at it.
+
+    Args:
+        context: Its control plane.
+        job: Whose newest attempt has no known sandbox.
+        make: Creates what is wanted and was not made; None to leave that to somebody else.
+
+    Raises:
+        ControlPlaneError: What there is could not be made out.
+    """
     with create.claimed(context, job.current) as mine:
         if not mine:
             return
@@ -216,9 +240,21 @@ def finish_launch(context: Context, job: Job) -> None:
             end(context, job, observe.cancelled(job))
         elif (obstacle := _obstacle(context, job)) is not None:
             end(context, job, observe.launch_failed(obstacle))
-        elif job.current.gpu is None:
-            _create_again(context, job)
-    _go_on(context, context.fresh(job))
+        elif make is not None:
+            _make(context, job, make)
+
+
+def _make(context: Context, job: Job, make: Callable[[Context, Job], object]) -> None:
+    try:
+        make(context, job)
+    except TrebuchetError as error:
+        if isinstance(error, ClusterUnreachableError) and job.current.number > 1:
+            raise  # A job that ran once is not given up for that; the next reconcile tries again.
+        if isinstance(error, NotFoundError) and job.secret is not None:
+            error = LaunchError(
+                f"Something that {job.name} needs is no longer there: {error}", hint="Launch the job again."
+            )
+        give_up(context, context.fresh(job), error)
 
 
 def _go_on(context: Context, job: Job) -> None:
@@ -241,10 +277,12 @@ def _wanted(context: Context, job: Job) -> bool:
     return job.cancel_at is None and context.clock.now() < job.launch_until
 
 
-def _obstacle(context: Context, job: Job) -> LaunchError | None:
+def _obstacle(context: Context, job: Job) -> TrebuchetError | None:
     """Why a sandbox that does not exist cannot, or should not, be created any more."""
     now, asked = context.clock.now(), job.current.asked_at
     again = "Launch the job again."
+    if asked is not None and is_out_of_patience(context, job):
+        return no_gpu_in_time(job)
     if now >= job.launch_until:
         return LaunchError("The launch was cut off, and found only after its deadline.", hint=again)
     if job.needs_values and job.secret is None:
@@ -259,28 +297,36 @@ def _obstacle(context: Context, job: Job) -> LaunchError | None:
     return None
 
 
-def _create_again(context: Context, job: Job) -> None:
+def create_as_written(context: Context, job: Job) -> None:
+    """Create the sandbox of a claimed attempt from what the ledger has of it.
+
+    Raises:
+        TrebuchetError: As `create.create` does.
+    """
     recipe = context.ledger.recipe(job.key)
-    spec = recipe.candidates[job.current.candidate]
-    try:
-        create.create(
-            context,
-            job,
-            bound(
-                context,
-                job,
-                spec,
-                user=recipe.config.get("user"),
-                keep=recipe.config.get("outputs", False),
-                values=None,
-            ),
-        )
-    except ClusterUnreachableError as error:
-        if job.current.number > 1:
-            raise  # A job that ran once is not given up for that; the next reconcile tries again.
-        give_up(context, job, error)
-    except TrebuchetError as error:
-        give_up(context, job, error)
+    spec = bound(
+        context,
+        job,
+        recipe.candidates[job.current.candidate],
+        user=recipe.config.get("user"),
+        keep=recipe.config.get("outputs", False),
+        values=None,
+    )
+    create.create(context, job, spec)
+
+
+def is_out_of_patience(context: Context, job: Job) -> bool:
+    """Whether a job that wants a GPU has asked for one as long as it was to."""
+    return job.wait_for_gpu_s is not None and context.clock.now() >= job.launch_until
+
+
+def no_gpu_in_time(job: Job) -> CapacityError:
+    """What becomes of such a job."""
+    return CapacityError(
+        f"No GPU ({job.current.gpu}) was to be had for {job.name} in the {job.wait_for_gpu_s:.0f} seconds "
+        "that it was to ask for one.",
+        hint="Ask for longer with --wait-for-gpu, or for another type.",
+    )
 
 
 def give_up(context: Context, job: Job, error: BaseException) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ def test_a_launched_job_is_pending_and_has_its_sandboxs_id(bench: Bench) -> None
     assert (status.state, status.cluster, status.name) == (JobState.PENDING, bench.cluster, "train it")
     assert bench.running() == [status.id]
     tags = bench.client.get_call(status.id).get_tags()
+    owner, until = tags.pop("trebuchet-owner"), int(tags.pop("trebuchet-until"))
+    assert owner == f"{bench.launcher.contexts.ledger.id}.{socket.gethostname()}"
+    assert until > time.time()
     assert tags == {
         "trebuchet-key": status.key,
         "trebuchet-name": "train-it.6575b9a3fa9e391b",

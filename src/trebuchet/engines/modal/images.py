@@ -13,10 +13,13 @@ from modal.exception import ImageBuildError as SdkImageBuildError
 from modal.output import OutputManager
 
 from trebuchet import uploads
+from trebuchet.engines.modal import packs
 from trebuchet.errors import ImageBuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import ImageSpec, Upload
@@ -129,13 +132,21 @@ class ImageShelf:
     ) -> modal.Image:
         # By its id the base costs one call; by its description it costs one for each of its layers.
         image = modal.Image.from_id(base.object_id, client=self._connection.client)
-        for file, manifest in zip(files, manifests, strict=True):
-            if manifest.source.is_dir():
-                if manifest.count:  # the SDK logs a warning for an empty one, and the work dir exists anyway
-                    image = image.add_local_dir(file.source, file.target, ignore=manifest.ignores)
-            else:
-                image = image.add_local_file(file.source, file.target)
-        return image.build(self._connection.need_app())
+        with packs.packed(files, manifests) as archives:
+            for file, manifest in zip(files, manifests, strict=True):
+                if not manifest.source.is_dir():
+                    image = image.add_local_file(file.source, file.target)
+                    continue
+                loose = manifest.files.keys() - packs.small_files(file, manifest)
+                if loose:  # the SDK logs a warning for an empty folder, and the wrapper makes it anyway
+                    image = image.add_local_dir(file.source, file.target, ignore=_all_but(loose))
+            if archives is not None:
+                image = image.add_local_dir(archives, packs.PLACE)
+            return image.build(self._connection.need_app())
+
+
+def _all_but(sent: AbstractSet[str]) -> Callable[[Path], bool]:
+    return lambda path: path.as_posix() not in sent
 
 
 def _from_registry(spec: ImageSpec, secret: modal.Secret | None) -> modal.Image:
