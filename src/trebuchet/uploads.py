@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,21 @@ class LocalFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """How far a launch has got with its local files.
+
+    Attributes:
+        files: Those that are there by now, sent or found there.
+        bytes: What was sent of those that were not there.
+        of: All there is; None where this is all.
+    """
+
+    files: int
+    bytes: int
+    of: Sent | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """Something no ignore rule names, and that is not sent all the same.
 
@@ -64,11 +80,15 @@ class Manifest:
     Attributes:
         source: The local file or folder.
         files: By relative path.
+        folders: Permission bits of folders in which nothing is sent, by relative path; the top is "".
+        links: Where symbolic links point that stay within the folder, by relative path.
         left_out: What does not arrive as it is here, ignored files aside.
     """
 
     source: Path
     files: Mapping[str, LocalFile]
+    folders: Mapping[str, int] = field(default_factory=dict[str, int])
+    links: Mapping[str, str] = field(default_factory=dict[str, str])
     left_out: tuple[LeftOut, ...] = field(default=())
 
     @property
@@ -83,23 +103,26 @@ class Manifest:
         """The biggest files, biggest first."""
         return sorted(self.files.values(), key=lambda file: (-file.size, file.path))[:number]
 
-    def ignores(self, path: Path) -> bool:
-        """Whether a path relative to the folder stays here."""
-        return path.as_posix() not in self.files
-
     def fingerprint(self) -> str:
         """Equal for two scans if no file changed in between: by size, mode and time (or by content)."""
         digest = hashlib.blake2b(digest_size=16)
+        stamp_of = _time_of if self.source.is_dir() else self._stamp
         for file in sorted(self.files.values(), key=lambda file: file.path):
-            stamp = self._stamp(file)
+            stamp = stamp_of(file)
             digest.update(f"{len(file.path)}:{file.path}:{file.size}:{file.mode}:{stamp}\0".encode())
+        for path, what in sorted((*self.folders.items(), *self.links.items())):
+            digest.update(f"{len(path)}:{path}:{what}\0".encode())
         return digest.hexdigest()
 
     def _stamp(self, file: LocalFile) -> str:
         # A single small file is often a script just written anew with the same content.
-        if self.source.is_dir() or file.size > _SMALL_FILE:
-            return str(file.mtime_ns)
+        if file.size > _SMALL_FILE:
+            return _time_of(file)
         return hashlib.blake2b(self.source.read_bytes(), digest_size=16).hexdigest()
+
+
+def _time_of(file: LocalFile) -> str:
+    return str(file.mtime_ns)
 
 
 def scan(upload: Upload) -> Manifest:
@@ -112,7 +135,15 @@ def scan(upload: Upload) -> Manifest:
     if stat.S_ISREG(status.st_mode):
         return Manifest(source=source, files={source.name: _local_file(source.name, status)})
     walk = _Walk(source, _default_rules() if upload.role == "workdir" else ())
-    return Manifest(source=source, files=walk.files, left_out=tuple(walk.left_out))
+    if upload.role == "workdir":
+        walk.folders.pop("", None)  # it is there whatever is sent
+    return Manifest(
+        source=source,
+        files=walk.files,
+        folders=walk.folders,
+        links=walk.links,
+        left_out=tuple(walk.left_out),
+    )
 
 
 def require_source(upload: Upload) -> os.stat_result:
@@ -173,9 +204,12 @@ class _Walk:
 
     def __init__(self, top: Path, rules: tuple[_Rules, ...]) -> None:
         self.files: dict[str, LocalFile] = {}
+        self.folders: dict[str, int] = {}
+        self.links: dict[str, str] = {}
         self.left_out: list[LeftOut] = []
         self._top = top
         self._visit(top, "", rules)
+        self._follow_links_to_what_stays()
 
     def _visit(self, folder: Path, relative: str, rules: tuple[_Rules, ...]) -> None:
         try:
@@ -184,17 +218,28 @@ class _Walk:
             raise UsageError(f"{folder} cannot be read: {error.strerror}.") from error
         if rules:
             rules = (*rules, *_own_rules(folder, relative))
-        if not entries and relative:
-            self.left_out.append(LeftOut(relative, "an empty folder is not sent"))
+        before = self._taken
         for entry in entries:
             path = f"{relative}/{entry.name}" if relative else entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
             if _ignored(path + "/" if is_folder else path, rules):
                 continue
-            if is_folder:
+            if not _is_text(entry.name):
+                self.left_out.append(LeftOut(path, "its name is not UTF-8"))
+            elif is_folder:
                 self._visit(Path(entry.path), path, rules)
+            elif (
+                entry.is_symlink() and (target := _within(path, str(Path(entry.path).readlink()))) is not None
+            ):
+                self.links[path] = target
             else:
                 self._take(entry, path)
+        if self._taken == before:
+            self.folders[relative] = stat.S_IMODE(folder.stat().st_mode)
+
+    @property
+    def _taken(self) -> int:
+        return len(self.files) + len(self.folders) + len(self.links)
 
     def _take(self, entry: os.DirEntry[str], path: str) -> None:
         if why := _unfit(entry):
@@ -202,6 +247,31 @@ class _Walk:
             return
         _require_readable(Path(entry.path))
         self.files[path] = _local_file(path, entry.stat())
+
+    def _follow_links_to_what_stays(self) -> None:
+        """Send the content of files that are named by links alone, since what they name is ignored."""
+        for path, target in list(self.links.items()):
+            named = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+            local = self._top / path
+            if named not in self.files and named not in self.links and local.is_file():
+                del self.links[path]
+                _require_readable(local)
+                self.files[path] = _local_file(path, local.stat())
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _within(path: str, target: str) -> str | None:
+    """Where a link points, if that is told from its own place and lies within the tree; else None."""
+    named = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    inside = not target.startswith("/") and named != ".." and not named.startswith("../")
+    return target if inside and _is_text(target) else None
 
 
 def _own_rules(folder: Path, relative: str) -> Iterator[_Rules]:
@@ -223,13 +293,9 @@ def _ignored(path: str, rules: tuple[_Rules, ...]) -> bool:
 
 
 def _unfit(entry: os.DirEntry[str]) -> str | None:
-    """Why the SDK cannot send this entry, or None where it can."""
-    try:
-        entry.name.encode()
-    except UnicodeEncodeError:
-        return "its name is not UTF-8"
+    """Why this entry cannot be sent, or None where it can."""
     if entry.is_file():
         return None
     if not entry.is_symlink():
         return "neither a file nor a folder"
-    return "a link to a folder is not followed" if entry.is_dir() else "a link that leads nowhere"
+    return "a link to a folder elsewhere is not followed" if entry.is_dir() else "a link that leads nowhere"

@@ -23,7 +23,8 @@ def project(tmp_path: Path) -> Path:
     (folder / "sub" / "words").write_text("12345")
     (folder / "letter").write_text("1")
     (folder / "to-folder").symlink_to("sub")
-    (folder / "to-nowhere").symlink_to("gone")
+    (folder / "to-elsewhere").symlink_to("/usr")
+    (folder / "to-nowhere").symlink_to("/gone")
     (tmp_path / "job.yaml").write_text(JOB)
     return folder
 
@@ -33,8 +34,7 @@ def test_a_plan_counts_what_would_be_sent(trebuchet: Callable[..., Answer], proj
     told = " ".join(answer.out.split())
     assert "2 files, 6 bytes; the largest: sub/words (5 bytes)" in told
     for left in (
-        "an empty folder is not sent: empty",
-        "not followed: to-folder",
+        "a link to a folder elsewhere is not followed: to-elsewhere",
         "leads nowhere: to-nowhere",
     ):
         assert left in told
@@ -54,10 +54,13 @@ def test_the_largest_files_of_a_big_work_dir_are_named(
 @pytest.mark.usefixtures("home")
 def test_a_second_launch_says_what_is_unchanged(trebuchet: Callable[..., Answer], project: Path) -> None:
     first = trebuchet("up", "job.yaml", "--cloud", "local")
-    assert (first.code, first.out.split()) == (0, ["letter", "sub"]), first.err
-    assert "left out, a link to a folder is not followed: to-folder" in first.err
+    assert (first.code, first.out.split()) == (0, ["empty", "letter", "sub", "to-folder"]), first.err
+    assert "left out, a link to a folder elsewhere is not followed: to-elsewhere" in first.err
     assert "unchanged" not in first.err
-    assert "2 files, 6 bytes, unchanged" in trebuchet("up", "job.yaml", "--cloud", "local").err
+    assert "nothing had to be sent" not in first.err
+    again = trebuchet("up", "job.yaml", "--cloud", "local").err
+    assert "2 files, 6 bytes, unchanged" in again
+    assert "nothing had to be sent: all 2 files were there already" in again
     (project / "letter").write_text("22")
     assert "unchanged" not in trebuchet("up", "job.yaml", "--cloud", "local").err
 

@@ -113,6 +113,36 @@ def test_a_volume_is_found_by_its_name_alone(engine: Engine) -> None:
         modal.Volume.from_name(name, client=engine.client).hydrate()
 
 
+def test_a_volume_gets_another_name(engine: Engine) -> None:
+    first, second, client = f"volume-{word()}", f"volume-{word()}", engine.client
+    made = modal.Volume.from_name(first, create_if_missing=True, client=client).hydrate()
+    modal.Volume.objects.create(second, client=client)
+    with pytest.raises(AlreadyExistsError):
+        modal.Volume.rename(first, second, client=client)
+    third = f"volume-{word()}"
+    modal.Volume.rename(first, third, client=client)
+    assert modal.Volume.from_name(third, client=client).hydrate().object_id == made.object_id
+    with pytest.raises(NotFoundError):
+        modal.Volume.from_name(first, client=client).hydrate()
+
+
+def test_an_ephemeral_volume_has_no_name(engine: Engine) -> None:
+    before = {volume.name for volume in modal.Volume.objects.list(client=engine.client)}
+    with modal.Volume.ephemeral(client=engine.client) as volume:
+        with volume.batch_upload() as batch:
+            batch.put_file(BytesIO(b"x"), "/file")
+        assert engine.run("cat", "/mnt/v/file", volumes={"/mnt/v": volume.read_only()}) == (0, "x")
+        assert {volume.name for volume in modal.Volume.objects.list(client=engine.client)} - before == set()
+
+
+def test_volumes_are_listed_newest_first_and_so_many(engine: Engine) -> None:
+    names = [f"volume-{word()}" for _ in range(3)]
+    for name in names:
+        modal.Volume.objects.create(name, client=engine.client)
+    listed = modal.Volume.objects.list(client=engine.client, max_objects=3)
+    assert [volume.name for volume in listed] == names[::-1]
+
+
 @pytest.mark.parametrize("size", [0, 1, 5 * 1024 * 1024, BLOCK, 2 * BLOCK + 5])
 def test_a_file_comes_back_as_it_went(volume: modal.Volume, size: int) -> None:
     content = os.urandom(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import modal
 import pytest
 from modal.exception import (
     AlreadyExistsError,
+    ConflictError,
     InvalidError,
     NotFoundError,
     SandboxTerminatedError,
@@ -257,9 +259,53 @@ def test_what_is_not_served_is_named(engine: Engine) -> None:
         modal.Dict.from_name("d", create_if_missing=True, client=engine.client).hydrate()
 
 
-def test_an_option_that_is_not_served_is_refused_rather_than_ignored(engine: Engine) -> None:
-    with pytest.raises(modal.exception.Error, match="memory snapshots"):
-        engine.create("sleep", "60", _experimental_enable_snapshot=True)
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"_experimental_enable_snapshot": True}, "memory snapshots"),
+        ({"include_oidc_identity_token": True}, "identity tokens"),
+        ({"custom_domain": "example.org"}, "custom domains"),
+        ({"inbound_cidr_allowlist": ["10.0.0.0/8"]}, "who may connect"),
+        ({"outbound_cidr_allowlist": ["10.0.0.0/8"]}, "what may be reached"),
+        ({"outbound_domain_allowlist": ["example.org"]}, "what may be reached"),
+        ({"block_network": True, "readiness_probe": modal.Probe.with_tcp(80)}, "without a network"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_option_that_is_not_served_is_refused_rather_than_ignored(
+    engine: Engine, options: dict[str, object], named: str
+) -> None:
+    with pytest.raises(modal.exception.UnimplementedError, match=named):
+        engine.create("sleep", "60", **options)
+
+
+def test_the_network_can_be_kept_from_it(engine: Engine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reach = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))"
+        sandbox = engine.create("sleep", "60", block_network=True)
+        assert sandbox.exec("python3", "-c", reach).wait() == 1
+        own = (
+            "import socket as s; o = s.create_server(('127.0.0.1', 0)); s.create_connection(o.getsockname())"
+        )
+        assert sandbox.exec("python3", "-c", own).wait() == 0
+        sandbox.terminate()
+        assert engine.run("python3", "-c", reach) == (0, "")
+
+
+def test_a_name_can_come_later_once(engine: Engine) -> None:
+    name, other = f"name-{word()}", f"name-{word()}"
+    first, second = (engine.create("sleep", "60") for _ in range(2))
+    for _ in range(2):
+        first._experimental_set_name(name)
+    assert modal.Sandbox.from_name("tests", name, client=engine.client).object_id == first.object_id
+    with pytest.raises(ConflictError):
+        first._experimental_set_name(other)
+    with pytest.raises(AlreadyExistsError):
+        second._experimental_set_name(name)
+    first.terminate(wait=True)
+    second._experimental_set_name(name)
+    assert modal.Sandbox.from_name("tests", name, client=engine.client).object_id == second.object_id
+    second.terminate()
 
 
 def test_the_end_frees_what_a_sandbox_wrote(engine: Engine) -> None:

@@ -133,19 +133,59 @@ def test_what_cannot_be_done_is_said(engine: Engine) -> None:
             engine.create("true", image=modal.Image.from_id(image_id, client=engine.client))
 
 
-def test_its_time_runs_out(engine: Engine) -> None:
+def test_one_is_published_under_a_name(engine: Engine) -> None:
+    name, client = f"image-{time.monotonic_ns()}", engine.client
     sandbox = engine.create("sleep", "300")
-    image = sandbox.snapshot_filesystem(ttl=1)
+    run(sandbox, "echo 1 > /root/file")
+    for tag in ("v1", "latest"):
+        sandbox.snapshot_filesystem().publish(f"{name}:{tag}", environment_name="main", client=client)
+        run(sandbox, "echo 2 > /root/file")
     sandbox.terminate()
+    for tag, content in (("", "2\n"), (":v1", "1\n"), (":latest", "2\n")):
+        image = modal.Image.from_name(f"{name}{tag}", environment_name="main", client=client)
+        assert engine.run("cat", "/root/file", image=image) == (0, content)
+    for unknown, environment in ((f"{name}:v2", "main"), (name, "local"), (name, "nowhere")):
+        with pytest.raises(NotFoundError):
+            engine.create(
+                "true", image=modal.Image.from_name(unknown, environment_name=environment, client=client)
+            )
+
+
+def test_its_time_runs_out(own_engine: Engine) -> None:
+    sandbox = own_engine.create("sleep", "300")
+    run(sandbox, "echo 1 > /root/file")
+    short = sandbox.snapshot_filesystem(ttl=1)
+    layer = own_engine.state / "layers" / f"snapshot-{short.object_id}"
+    on_it = own_engine.create("sleep", "300", image=short)
+    kept = on_it.snapshot_filesystem()
 
     def is_gone() -> bool:
         try:
-            modal.Image.from_id(image.object_id, client=engine.client).build(engine.app)
+            own_engine.create("true", image=modal.Image.from_id(short.object_id, client=own_engine.client))
         except NotFoundError:
             return True
         return False
 
-    wait_until(is_gone, 10)
+    wait_until(is_gone)
+    assert run(on_it, "cat /root/file") == "1\n"
+    for alive in (sandbox, on_it):
+        alive.terminate(wait=True)
+    own_engine.kill()
+    own_engine.start()  # looks for what it can remove at once
+    assert own_engine.run("cat", "/root/file", image=kept) == (0, "1\n")
+    assert layer.is_dir()  # the other is made of it
+
+
+def test_what_nobody_needs_any_more_is_removed(own_engine: Engine) -> None:
+    sandbox = own_engine.create("sleep", "300")
+    image = sandbox.snapshot_filesystem(ttl=1)
+    layer = own_engine.state / "layers" / f"snapshot-{image.object_id}"
+    assert layer.is_dir()
+    sandbox.terminate(wait=True)
+    time.sleep(1)
+    own_engine.kill()
+    own_engine.start()
+    wait_until(lambda: not layer.exists())
 
 
 def test_asking_again_takes_no_second_one(engine: Engine) -> None:

@@ -1,4 +1,7 @@
-"""A local engine of one's own, for tests that drive it through the official SDK."""
+"""A local engine of one's own, for tests that drive it through the official SDK.
+
+Its daemon stays until it is told to go: on a slow machine a test comes back after longer than others wait.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +105,7 @@ class Engine:
     def start(self) -> None:
         """Start a daemon, if there is none, as a user of the engine does."""
         with _variables(self.env):
-            self.endpoint = daemon.ensure(self.state)
+            self.endpoint = daemon.ensure(self.state, idle_timeout_s=0)
 
 
 @contextmanager
@@ -115,7 +118,7 @@ def local_engine(state: Path, *, env: Mapping[str, str] | None = None) -> Iterat
     """
     env = dict(env or {})
     with _variables(env):
-        endpoint = daemon.ensure(state)
+        endpoint = daemon.ensure(state, idle_timeout_s=0)
     try:
         client = connect(endpoint)
         app = modal.App.lookup("tests", create_if_missing=True, client=client)

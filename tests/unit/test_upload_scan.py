@@ -110,11 +110,12 @@ def test_says_what_cannot_arrive_as_it_is(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     write_at(outside / "file.txt", "content")
     top = tmp_path / "top"
-    (top / "empty").mkdir(parents=True)
+    top.mkdir()
     (top / "folder-link").symlink_to(outside)
     (top / "broken-link").symlink_to(top / "nowhere")
     (top / "file-link").symlink_to(outside / "file.txt")
     (top / os.fsdecode(b"\xff\xfe.txt")).write_text("")
+    (top / os.fsdecode(b"\xff")).mkdir()
     os.mkfifo(top / "pipe")
 
     manifest = workdir(top)
@@ -122,12 +123,36 @@ def test_says_what_cannot_arrive_as_it_is(tmp_path: Path) -> None:
     assert manifest.files["file-link"].size == len("content")
     assert manifest.count == 1
     assert {left.path: left.why for left in manifest.left_out} == {
-        "empty": "an empty folder is not sent",
-        "folder-link": "a link to a folder is not followed",
+        "folder-link": "a link to a folder elsewhere is not followed",
         "broken-link": "a link that leads nowhere",
         os.fsdecode(b"\xff\xfe.txt"): "its name is not UTF-8",
+        os.fsdecode(b"\xff"): "its name is not UTF-8",
         "pipe": "neither a file nor a folder",
     }
+
+
+def test_folders_without_files_and_links_within_are_taken_as_they_are(tmp_path: Path) -> None:
+    write_at(tmp_path / "sub" / "file")
+    write_at(tmp_path / ".gitignore", "*.log\n")
+    write_at(tmp_path / "logs" / "a.log", "ignored")
+    (tmp_path / "deep" / "empty").mkdir(parents=True)
+    (tmp_path / "deep" / "empty").chmod(0o700)
+    links = {"to-file": "sub/file", "sub/to-folder": "../sub", "to-nothing": "out/later", "up": ".."}
+    links["log"] = "logs/a.log"
+    for path, target in links.items():
+        (tmp_path / path).symlink_to(target)
+
+    manifest = workdir(tmp_path)
+
+    assert manifest.folders == {"deep/empty": 0o700, "logs": (tmp_path / "logs").stat().st_mode & 0o777}
+    assert manifest.links == {name: links[name] for name in ("to-file", "sub/to-folder", "to-nothing")}
+    assert manifest.files["log"].size == len("ignored"), "what it names is not sent, so its content is"
+    assert [left.path for left in manifest.left_out] == ["up"]
+
+
+def test_an_empty_folder_that_is_mounted_is_there(tmp_path: Path) -> None:
+    assert list(file_mount(tmp_path).folders) == [""]
+    assert not workdir(tmp_path).folders
 
 
 def test_ignored_oddities_are_not_worth_a_word(tmp_path: Path) -> None:
@@ -177,7 +202,13 @@ def test_the_fingerprint_follows_the_files(tmp_path: Path) -> None:
     (tmp_path / "a").chmod(0o700)
     made_executable = workdir(tmp_path).fingerprint()
 
-    assert len({before, touched, made_executable}) == 3
+    (tmp_path / "empty").mkdir()
+    with_folder = workdir(tmp_path).fingerprint()
+    (tmp_path / "empty").rmdir()
+    (tmp_path / "empty").symlink_to("a")
+    with_link = workdir(tmp_path).fingerprint()
+
+    assert len({before, touched, made_executable, with_folder, with_link}) == 5
 
 
 def test_a_small_file_written_anew_with_the_same_content_counts_as_unchanged(tmp_path: Path) -> None:
@@ -189,14 +220,3 @@ def test_a_small_file_written_anew_with_the_same_content_counts_as_unchanged(tmp
 
     write_at(tmp_path / "script.sh", "echo 2")
     assert file_mount(tmp_path / "script.sh").fingerprint() != before
-
-
-def test_the_predicate_for_the_sdk_agrees_with_the_list(tmp_path: Path) -> None:
-    write_at(tmp_path / ".gitignore", "out/\n")
-    write_at(tmp_path / "out" / "x")
-    write_at(tmp_path / "src" / "y")
-
-    manifest = workdir(tmp_path)
-
-    assert manifest.ignores(Path("out/x"))
-    assert not manifest.ignores(Path("src/y"))

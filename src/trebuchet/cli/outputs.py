@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
-    from trebuchet.client.outputs import PullProgress
+    from trebuchet.client.pulling import PullProgress
     from trebuchet.launcher import Launcher
 
 _BAR = 30

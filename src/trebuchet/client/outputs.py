@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,12 +14,10 @@ from trebuchet.lifecycle.log_chain import archive_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trebuchet.client.pulling import PullProgress
     from trebuchet.engines.base import VolumeFile
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
-
-_AT_ONCE = 8
-_UNFINISHED = ".trebuchet-pull"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +35,6 @@ class OutputFile:
     is_dir: bool
     size: int
     modified_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class PullProgress:
-    """How far a transfer got.
-
-    Attributes:
-        files: How many there are, and how many are here.
-        size: How many bytes there are, and how many are here.
-    """
-
-    files: tuple[int, int]
-    size: tuple[int, int]
 
 
 class Outputs:
@@ -108,7 +90,8 @@ class Outputs:
         """Bring a file or folder here, several files at a time.
 
         Each file gets its name when it is whole and checked. What is here already, of the same size and
-        time, is not brought again: a transfer that broke off is resumed by asking again.
+        time, is not brought again, nor are the parts of a large file that came before a transfer broke
+        off: asked again, it goes on there.
 
         Args:
             path: Relative to `/outputs`; empty for all of it.
@@ -119,7 +102,8 @@ class Outputs:
             What was made.
 
         Raises:
-            NotFoundError: There is nothing to bring.
+            NotFoundError: There is nothing to bring, or a file is not what it was at the beginning.
+            OSError: It cannot be written here.
         """
         found = self.list(path)
         files = [file for file in found if not file.is_dir]
@@ -145,33 +129,9 @@ class Outputs:
     def _pull_all(
         self, pairs: Sequence[tuple[OutputFile, Path]], on_progress: Callable[[PullProgress], None] | None
     ) -> None:
-        progress = _Progress(pairs, on_progress)
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pull") as pool:
-            waiting = [pool.submit(self._pull_one, file, target, progress) for file, target in pairs]
-            try:
-                for one in waiting:
-                    one.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        from trebuchet.client.pulling import Pull  # noqa: PLC0415 - listing needs none of it
 
-    def _pull_one(self, file: OutputFile, target: Path, progress: _Progress) -> None:
-        if _is_here(file, target):
-            progress.bytes(file.size)
-            progress.file()
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f"{_UNFINISHED}-{os.getpid()}-{threading.get_ident()}")
-        try:
-            with draft.open("w+b") as sink:
-                self._engine.read_file(self._volume, self._path(file.path), sink, on_bytes=progress.bytes)
-                sink.flush()
-                os.fsync(sink.fileno())
-            os.utime(draft, (file.modified_at, file.modified_at))
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
-        progress.file()
+        Pull(self._engine, self._volume, self._path, on_progress).bring(pairs)
 
     def _path(self, path: str) -> str:
         pure = PurePosixPath(self._job.key, path.strip("/"))
@@ -191,32 +151,6 @@ class Outputs:
         )
 
 
-class _Progress:
-    """Adds up what several threads bring."""
-
-    def __init__(
-        self, pairs: Sequence[tuple[OutputFile, Path]], tell: Callable[[PullProgress], None] | None
-    ) -> None:
-        self._all = (len(pairs), sum(file.size for file, _ in pairs))
-        self._files = self._bytes = 0
-        self._tell = tell
-        self._lock = threading.Lock()
-
-    def bytes(self, count: int) -> None:
-        with self._lock:
-            self._bytes += count
-            self._say()
-
-    def file(self) -> None:
-        with self._lock:
-            self._files += 1
-            self._say()
-
-    def _say(self) -> None:
-        if self._tell is not None:
-            self._tell(PullProgress((self._all[0], self._files), (self._all[1], self._bytes)))
-
-
 def _file_target(dest: Path | None, name: str) -> Path:
     if dest is None:
         return Path(name)
@@ -225,11 +159,3 @@ def _file_target(dest: Path | None, name: str) -> Path:
 
 def _below(path: str, base: PurePosixPath) -> Path:
     return Path(PurePosixPath(path).relative_to(base))
-
-
-def _is_here(file: OutputFile, target: Path) -> bool:
-    try:
-        known = target.stat()
-    except FileNotFoundError:
-        return False
-    return known.st_size == file.size and int(known.st_mtime) == file.modified_at

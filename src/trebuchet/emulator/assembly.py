@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import socket
 import time
@@ -11,8 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from trebuchet.emulator import machine, rpc
 from trebuchet.emulator.disk import make_private_folder, write_whole
 from trebuchet.emulator.door import Door
@@ -20,17 +19,19 @@ from trebuchet.emulator.endpoint import Endpoint, code_in_use, read_or_make_toke
 from trebuchet.emulator.errors import EmulatorError
 from trebuchet.emulator.faults import Faults
 from trebuchet.emulator.process.host import ProcessHost
+from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.rpc.call import Repeats, Site
 from trebuchet.emulator.rpc.serving import GrpcServer
 from trebuchet.emulator.rpc.tokens import Tokens
 from trebuchet.emulator.visits import Visits
-from trebuchet.emulator.web import Web
 from trebuchet.emulator.world.admission import Room
 from trebuchet.emulator.world.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from aiohttp.web import AppRunner
 
     from trebuchet.emulator.world.views import Sharing
 
@@ -99,7 +100,8 @@ async def assemble(
     make_private_folder(state)
     token_id, token_secret = read_or_make_token(state)
     listening = _bind(state, port)
-    async with ProcessHost(state, layers=layers) as host:
+    limits = Limits(**machine.disk_limits(state))
+    async with ProcessHost(state, layers=layers, limits=limits) as host:
         world = _make_world(state, host, gpus, sharing)
         await world.sandboxes.recover()
         address = "{}:{}".format(*listening.getsockname())
@@ -157,19 +159,46 @@ async def _open(site: Site, parts: Parts, listening: socket.socket) -> AsyncGene
     rpc.load()
     calls, faults, note = parts.calls, parts.faults, parts.attendance.note
     grpc = GrpcServer(site, calls=calls, faults=faults, on_call=note)
-    pages = Web(site, calls=calls, faults=faults, on_call=note)
-    runner = web.AppRunner(pages.app(), access_log=None, handle_signals=False)
-    await runner.setup()
-    http = runner.server
-    assert http is not None  # noqa: S101 - it was set up
+    pages = LatePages(site, parts)
     server = await asyncio.get_running_loop().create_server(
-        lambda: Door(grpc=grpc.protocol, http=http), sock=listening, backlog=BACKLOG
+        lambda: Door(grpc=grpc.protocol, http=pages.protocol), sock=listening, backlog=BACKLOG
     )
     try:
         yield
     finally:
         server.close()
-        await runner.cleanup()
+        await pages.close()
+
+
+class LatePages:
+    """The pages for plain HTTP, put together for whoever comes first: their library is a third of a start."""
+
+    def __init__(self, site: Site, parts: Parts) -> None:
+        self._site = site
+        self._parts = parts
+        self._runner: AppRunner | None = None
+        self._turn = asyncio.Lock()
+
+    async def protocol(self) -> asyncio.Protocol:
+        """A protocol for one connection."""
+        async with self._turn:
+            if self._runner is None:
+                self._runner = await self._open()
+        assert self._runner.server is not None  # noqa: S101 - it was set up
+        return self._runner.server()
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _open(self) -> AppRunner:
+        web = await asyncio.to_thread(importlib.import_module, "trebuchet.emulator.web")
+        parts = self._parts
+        pages = web.Web(self._site, calls=parts.calls, faults=parts.faults, on_call=parts.attendance.note)
+        runner: AppRunner = pages.runner()
+        await runner.setup()
+        return runner
 
 
 def _endpoint(site: Site, token_id: str, token_secret: str, gpus: str) -> Endpoint:

@@ -113,7 +113,7 @@ def _pid_lives(pid: int) -> bool:
 
 
 def waiting(endpoint: Endpoint) -> dict[str, str]:
-    """What each sandbox that was not started yet waits for, by its id; nothing if it cannot be asked."""
+    """What each sandbox not yet started waits for, by its id and its name; nothing if it cannot be asked."""
     import http.client  # noqa: PLC0415 - heavy, and for this alone
 
     connection = http.client.HTTPConnection(endpoint.url.removeprefix("http://"), timeout=ANSWER_TIMEOUT_S)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 PREFACE = b"PRI * HTTP/2.0"
 TELLING = 3
@@ -17,10 +17,19 @@ SILENCE_S = 30.0
 class Door(asyncio.Protocol):
     """Looks at a new connection, and hands it to the protocol it speaks."""
 
-    def __init__(self, *, grpc: Callable[[], asyncio.Protocol], http: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(
+        self, *, grpc: Callable[[], asyncio.Protocol], http: Callable[[], Awaitable[asyncio.Protocol]]
+    ) -> None:
+        """Know who speaks what.
+
+        Args:
+            grpc: Makes a protocol for a connection that speaks gRPC.
+            http: Makes one for a connection that speaks HTTP/1.1, which may take a moment.
+        """
         self._grpc = grpc
         self._http = http
         self._seen = b""
+        self._opening: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._impatience: asyncio.TimerHandle | None = None
 
@@ -33,18 +42,31 @@ class Door(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand the connection on as soon as it is clear to whom."""
         self._seen += data
-        if len(self._seen) < TELLING or self._transport is None:
+        if len(self._seen) < TELLING or self._transport is None or self._opening is not None:
             return
         self._calm()
-        protocol = self._grpc() if PREFACE.startswith(self._seen[:TELLING]) else self._http()
-        self._transport.set_protocol(protocol)
-        protocol.connection_made(self._transport)
+        if PREFACE.startswith(self._seen[:TELLING]):
+            self._hand_on(self._transport, self._grpc())
+        else:
+            self._transport.pause_reading()
+            self._opening = asyncio.get_running_loop().create_task(self._open(self._transport))
+
+    async def _open(self, transport: asyncio.Transport) -> None:
+        protocol = await self._http()
+        self._hand_on(transport, protocol)
+        transport.resume_reading()
+
+    def _hand_on(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
         protocol.data_received(self._seen)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It went away without a word."""
         del exc
         self._calm()
+        if self._opening is not None:
+            self._opening.cancel()
 
     def _calm(self) -> None:
         if self._impatience is not None:

@@ -32,7 +32,12 @@ LOCK_PATIENCE_S = 3.0
 
 
 def serve(
-    state: Path, *, port: int | None, idle_timeout_s: float, on_ready: Callable[[Endpoint], None]
+    state: Path,
+    *,
+    port: int | None,
+    idle_timeout_s: float,
+    on_ready: Callable[[Endpoint], None],
+    sharing: Sharing = "shared",
 ) -> None:
     """Run an engine in this process until it is told to go by a signal, or has nothing to do.
 
@@ -41,6 +46,8 @@ def serve(
         port: On loopback; None for that of the last engine here, or any.
         idle_timeout_s: How long it stays without anything to do; 0 for ever.
         on_ready: Told where it answers, as soon as it does.
+        sharing: Whether sandboxes that have the same volume see one folder, or each has a copy;
+            TREBUCHET_LOCAL_VOLUMES says otherwise.
 
     Raises:
         EmulatorError: Another process serves this directory, or the port is taken.
@@ -51,7 +58,7 @@ def serve(
     _raise_file_limit()
     lock = _take_lock(state)
     try:
-        asyncio.run(_serve(state, port, idle_timeout_s, on_ready))
+        asyncio.run(_serve(state, port, idle_timeout_s, on_ready, sharing))
     finally:
         os.close(lock)
 
@@ -77,14 +84,18 @@ def _take_lock(state: Path) -> int:
 
 
 async def _serve(
-    state: Path, port: int | None, idle_timeout_s: float, on_ready: Callable[[Endpoint], None]
+    state: Path,
+    port: int | None,
+    idle_timeout_s: float,
+    on_ready: Callable[[Endpoint], None],
+    sharing: Sharing,
 ) -> None:
     leaving = asyncio.Event()
     for ending in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ending, leaving.set)
     declared = os.environ.get("TREBUCHET_LOCAL_GPUS")
     faults = _declared_faults()
-    sharing = _sharing(os.environ.get("TREBUCHET_LOCAL_VOLUMES", "shared"))
+    sharing = _sharing(os.environ.get("TREBUCHET_LOCAL_VOLUMES", sharing))
     async with assemble(state, port=port, gpus=declared, faults=faults, sharing=sharing) as parts:
         write_endpoint(state, parts.endpoint)
         on_ready(parts.endpoint)
@@ -122,5 +133,6 @@ async def _stay(world: World, attendance: Attendance, idle_timeout_s: float, lea
             return
         world.secrets.sweep()
         world.blobs.sweep()
+        await world.snapshots.sweep({sandbox.ask.image_id for sandbox in world.sandboxes.running()})
         with suppress(TimeoutError):
             await asyncio.wait_for(leaving.wait(), min(SWEEP_S, idle_timeout_s / 4 or SWEEP_S))

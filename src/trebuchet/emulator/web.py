@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
+from trebuchet.emulator.sparse import end_of_content
 from trebuchet.emulator.world.errors import InvalidError, NotFoundError, WorldError
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Web:
         self._calls = calls
         self._faults = faults
         self._on_call = on_call
+
+    def runner(self) -> web.AppRunner:
+        """What serves them."""
+        return web.AppRunner(self.app(), access_log=None, handle_signals=False)
 
     def app(self) -> web.Application:
         """All routes."""
@@ -101,10 +106,14 @@ class Web:
 
     async def get_file(self, request: web.Request) -> web.StreamResponse:
         """Give a stretch of a volume's file."""
-        volume_id, path, start, end = cast("tuple[str, str, int, int]", json.loads(self._unseal(request)))
+        volume_id, path, start, end, pads = cast(
+            "tuple[str, str, int, int, bool]", json.loads(self._unseal(request))
+        )
         response = web.StreamResponse()
-        response.content_length = end - start
         file = self._site.world.volumes.file(volume_id, path)
+        if pads:
+            end = await asyncio.to_thread(end_of_content, file, start, end)
+        response.content_length = end - start
         response.headers["Repr-Digest"] = await asyncio.to_thread(_digest, file, start, end)
         await response.prepare(request)
         async for chunk in _read(file, start, end):
@@ -124,7 +133,7 @@ class Web:
         return web.json_response({"alive": self._site.world.sandboxes.alive})
 
     async def get_waiting(self, _: web.Request) -> web.Response:
-        """What each sandbox that was not started yet waits for, by its id."""
+        """What each sandbox that was not started yet waits for, by its id and by its name."""
         return web.json_response(self._site.world.sandboxes.waiting())
 
     async def get_calls(self, _: web.Request) -> web.Response:

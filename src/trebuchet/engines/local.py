@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator import daemon, machine
+from trebuchet.emulator.consumption import consumption
 from trebuchet.emulator.errors import EmulatorError
-from trebuchet.engines.base import Identity
+from trebuchet.engines.base import Identity, Usage
 from trebuchet.engines.modal.access import Credentials, Pace
 from trebuchet.engines.modal.engine import SdkEngine
 from trebuchet.errors import LocalEngineError
@@ -27,6 +29,7 @@ ENVIRONMENT = "local"
 must differ from any of Modal's."""
 
 
+_LOOPBACK = ("127.0.0.1", "localhost")
 _ROOM_BYTES = 32 << 20
 _ROOM_AT_FIRST_BYTES = 192 << 20
 """Below that no launch is begun. The first makes layers that all sandboxes share: 133 MiB on Debian 12."""
@@ -88,9 +91,17 @@ class LocalEngine(SdkEngine):
 
     def poll(self, sandbox_id: str) -> Observation:
         seen = super().poll(sandbox_id)
-        endpoint = None if seen.state.is_final else daemon.running(self._state)
-        reason = daemon.waiting(endpoint).get(sandbox_id) if endpoint else None
+        reason = None if seen.state.is_final else self.queued().get(sandbox_id)
         return seen if reason is None else replace(seen, state=JobState.PENDING, waiting_for=reason)
+
+    def usage(self, sandbox_id: str) -> Usage | None:
+        # They run here: no command in the sandbox is needed.
+        found = consumption(self._state, sandbox_id)
+        return None if found is None else Usage(at=found.at, cpu_s=found.cpu_s, memory=found.memory)
+
+    def queued(self) -> Mapping[str, str]:
+        endpoint = daemon.running(self._state)
+        return daemon.waiting(endpoint) if endpoint else {}
 
     def machine(self) -> Mapping[str, int]:
         """The machine's GPUs: how many of each name.
@@ -117,6 +128,7 @@ class LocalDaemon:
             state: Another directory, of an engine that is not that cloud's.
         """
         self.state = (state or settings.home / "local").absolute()
+        self._stands_alone = state is not None
 
     def running(self) -> tuple[int, str] | None:
         """Its process and its address; None where none runs. Starts nothing."""
@@ -163,6 +175,8 @@ class LocalDaemon:
                 port=port,
                 idle_timeout_s=0.0,
                 on_ready=lambda endpoint: on_ready(_variables(endpoint)),
+                # What stands in for Modal does with volumes as Modal does; jobs' volumes are never copied.
+                sharing="isolated" if self._stands_alone else "shared",
             )
 
     def isolation(self) -> tuple[str, tuple[str, ...]]:
@@ -179,7 +193,17 @@ def _variables(endpoint: daemon.Endpoint) -> dict[str, str]:
         "MODAL_TOKEN_ID": endpoint.token_id,
         "MODAL_TOKEN_SECRET": endpoint.token_secret,
         "MODAL_ENVIRONMENT": ENVIRONMENT,
+        **_past_the_proxy(),
     }
+
+
+def _past_the_proxy() -> dict[str, str]:
+    """Where a proxy is set, the SDK would look for loopback behind it, and hang."""
+    if not any(os.environ.get(name) for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")):
+        return {}
+    known = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
+    names = ",".join(dict.fromkeys([*filter(None, known), *_LOOPBACK]))
+    return {"NO_PROXY": names, "no_proxy": names}
 
 
 @contextmanager

@@ -72,14 +72,18 @@ def reconcile(
 
 
 def _advance_all(context: Context, jobs: Sequence[Job], listed: Collection[str]) -> dict[str, TrebuchetError]:
+    queued: Mapping[str, str] = {}
+
     def attempt(job: Job) -> TrebuchetError | None:
         try:
-            advance(context, job, listed)
+            advance(context, job, listed, queued)
         except (ControlPlaneError, LaunchError) as error:
             return error
         return None
 
     idle = [job for job in jobs if not _needs_nothing(job, listed)]
+    if idle:
+        queued = context.engine.queued()
     if len(idle) <= 1:
         outcomes = [attempt(job) for job in idle]
     else:
@@ -94,24 +98,36 @@ def _needs_nothing(job: Job, listed: Collection[str]) -> bool:
     return job.sandbox_id in listed and job.state is JobState.RUNNING and job.cancel_at is None
 
 
-def advance(context: Context, job: Job, listed: Collection[str]) -> None:
+def advance(context: Context, job: Job, listed: Collection[str], queued: Mapping[str, str]) -> None:
     """Move one unfinished job by a step.
 
     Args:
         context: Its control plane.
         job: As the ledger had it before the list was made.
         listed: Ids of unfinished sandboxes.
+        queued: What some of them wait for, by id and by name.
     """
     if job.sandbox_id is None:
+        tell_what_for(context, job, queued)
         finish_launch(context, job)
     elif job.cancel_at is not None and job.sandbox_id in listed:
         create.terminate(context, job.sandbox_id)
+    elif tell_what_for(context, job, queued):
+        return
     elif job.cancel_at is None and _held(context, job):
         return  # What becomes of its sandbox is for the one that waits for a GPU with it.
     elif job.sandbox_id in listed and not _may_queue(context, job):
         context.ledger.running(job.current, at=context.clock.now())
     else:
         look_up(context, job)
+
+
+def tell_what_for(context: Context, job: Job, queued: Mapping[str, str]) -> bool:
+    """Write down what a job's sandbox waits for, if it is known to; its id may not be known yet."""
+    reason = queued.get(job.sandbox_id or job.current.name)
+    if reason is not None:
+        context.ledger.waits(job.key, reason, at=context.clock.now())
+    return reason is not None
 
 
 def _may_queue(context: Context, job: Job) -> bool:

@@ -27,6 +27,14 @@ marker() { printf '[trebuchet:%s] %s\n' "$nonce" "$1" >&2; }
 stop() { printf 'trebuchet: %s\n' "$1" >&2; marker "end=125 phase=start"; exit 125; }
 
 export HOME=/root
+# Folders, links and files in great number arrive in archives, in the order of their names.
+unpack() {
+  local pack
+  for pack in "$HOME"/.trebuchet/packs/*.tar; do
+    [ ! -e "$pack" ] || tar -xmf "$pack" -C / || return
+  done
+}
+unpack || stop "what was uploaded cannot be unpacked"
 mkdir -p "$HOME" "$workdir" "${folders[@]}" 2>/dev/null
 cd "$workdir" || stop "the work dir $workdir cannot be entered"
 room=$(mktemp -d /tmp/trebuchet.XXXXXXXX) && mkdir "$room/bin" || stop "there is no room in /tmp for the scripts"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 
-HANDLERS = ("session", "images", "secrets", "mounts", "volumes", "sandboxes", "logs", "router", "files")
+HANDLERS = (
+    "session", "apps", "images", "secrets", "mounts", "volumes", "sandboxes", "logs", "router", "files",
+)  # fmt: skip
 
 
 def load() -> None:

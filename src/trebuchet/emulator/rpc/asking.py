@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from modal_proto import api_pb2
 
 from trebuchet.emulator.world.errors import InvalidError, NotServedError
+from trebuchet.emulator.world.furnish import TERMINAL
 from trebuchet.emulator.world.gpus import GpuAsk
 from trebuchet.emulator.world.sandbox import Ask, Probe, VolumePlace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+ALLOWLIST = api_pb2.NetworkAccess.NetworkAccessType.ALLOWLIST
+BLOCKED = api_pb2.NetworkAccess.NetworkAccessType.BLOCKED
 PRIORITY_TAG = "trebuchet-priority"
 """Modal has no priorities: this tag carries one, from -1000 to 1000; 0 where there is none."""
 HIGHEST_PRIORITY = 1000
@@ -62,6 +65,7 @@ def unpack_ask(
         mount_ids=tuple(definition.mount_ids),
         volumes=tuple(_volumes(definition.volume_mounts)),
         pty=_pty(definition),
+        network=not _blocks_network(definition),
         ports=tuple(port.port for port in definition.open_ports.ports),
         idempotency_key=idempotency_key,
     )
@@ -78,6 +82,16 @@ def inline_env(request: api_pb2.SandboxCreateV2Request) -> dict[str, str]:
 def unpack_pty(info: api_pb2.PTYInfo) -> tuple[int, int]:
     """The size of a terminal."""
     return info.winsz_rows or 24, info.winsz_cols or 80
+
+
+def pty_variables(info: api_pb2.PTYInfo) -> dict[str, str]:
+    """What a program asks about its terminal."""
+    told = {
+        "TERM": info.env_term or TERMINAL,
+        "COLORTERM": info.env_colorterm,
+        "TERM_PROGRAM": info.env_term_program,
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _secret_ids(request: api_pb2.SandboxCreateRequest | api_pb2.SandboxCreateV2Request) -> list[str]:
@@ -112,6 +126,10 @@ def _volumes(mounts: Iterable[api_pb2.VolumeMount]) -> list[VolumePlace]:
     ]
 
 
+def _blocks_network(definition: api_pb2.Sandbox) -> bool:
+    return definition.network_access.network_access_type == BLOCKED or definition.block_network
+
+
 def _pty(definition: api_pb2.Sandbox) -> tuple[int, int] | None:
     return unpack_pty(definition.pty_info) if definition.pty_info.enabled else None
 
@@ -132,15 +150,27 @@ def _probe(definition: api_pb2.Sandbox) -> Probe | None:
     return Probe(argv=tuple(probe.exec_command.argv), interval_s=interval_s)
 
 
+UNSERVED: dict[str, Callable[[api_pb2.Sandbox], object]] = {
+    "cloud bucket mounts": lambda asked: asked.cloud_bucket_mounts,
+    "network file systems": lambda asked: asked.nfs_mounts,
+    "proxies": lambda asked: asked.proxy_id,
+    "memory snapshots": lambda asked: asked.enable_snapshot,
+    "identity tokens": lambda asked: asked.include_oidc_identity_token,
+    "custom domains": lambda asked: asked.custom_domain,
+    "lists of who may connect": lambda asked: asked.inbound_cidr_allowlist,
+    "lists of what may be reached": lambda asked: asked.network_access.network_access_type == ALLOWLIST,
+    "outbound policies": lambda asked: asked.HasField("experimental_outbound_policy"),
+    "private networks": lambda asked: asked.i6pn_enabled,
+    "probes of a port without a network": lambda asked: (
+        _blocks_network(asked) and asked.readiness_probe.tcp_port
+    ),
+}
+"""What a sandbox may be asked to have that the engine refuses, by name."""
+
+
 def _refuse_unserved(definition: api_pb2.Sandbox) -> None:
-    asked = {
-        "cloud bucket mounts": definition.cloud_bucket_mounts,
-        "network file systems": definition.nfs_mounts,
-        "proxies": definition.proxy_id,
-        "memory snapshots": definition.enable_snapshot,
-    }
-    for what, value in asked.items():
-        if value:
+    for what, is_asked in UNSERVED.items():
+        if is_asked(definition):
             raise NotServedError(f"The local engine does not serve {what}.")
 
 

@@ -91,6 +91,14 @@ class Call:
         """The same for every attempt at one call; empty where the caller gave none."""
         return self.metadata.get("x-idempotency-key", "")
 
+    def environment(self, name: str) -> str:
+        """The name of an environment that the caller names, or of the usual one.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return self.world.environments.find(name).name
+
     @property
     def router_url(self) -> str:
         """Where this caller finds the command router.

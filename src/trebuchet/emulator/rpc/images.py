@@ -105,6 +105,26 @@ async def from_id(call: Call, request: api_pb2.ImageFromIdRequest) -> api_pb2.Im
     return api_pb2.ImageFromIdResponse(image_id=image.id, metadata=_metadata(image.builder_version))
 
 
+@CONTROL.unary("ImagePublish")
+async def publish(call: Call, request: api_pb2.ImagePublishRequest) -> api_pb2.ImagePublishResponse:
+    name, environment = _parse_name(call, request.tag, request.environment_name)
+    call.world.image_names.publish(name, environment, call.world.images.get(request.image_id).id)
+    return api_pb2.ImagePublishResponse()
+
+
+@CONTROL.unary("ImageGetByTag")
+async def find(call: Call, request: api_pb2.ImageGetByTagRequest) -> api_pb2.ImageGetByTagResponse:
+    name, environment = _parse_name(call, request.tag, request.environment_name)
+    image = call.world.images.get(call.world.image_names.find(name, environment))
+    return api_pb2.ImageGetByTagResponse(image_id=image.id)
+
+
+def _parse_name(call: Call, tag: str, environment_name: str) -> tuple[str, str]:
+    """`name:tag`, and the environment: the Python SDK puts it before the name, others say it apart."""
+    prefix, _, name = tag.rpartition("/")
+    return name, call.environment(prefix or environment_name)
+
+
 @CONTROL.unary("ImageDelete")
 async def delete(call: Call, request: api_pb2.ImageDeleteRequest) -> Empty:
     call.world.images.delete(request.image_id)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.logs import LogEntry
     from trebuchet.emulator.world.sandbox import Result, Sandbox
 
+IMAGE_BUILDER_VERSION = "2025.06"
+"""One that every SDK of the supported range knows."""
 STATUSES = {
     Outcome.SUCCESS: api_pb2.GenericResult.GENERIC_STATUS_SUCCESS,
     Outcome.FAILURE: api_pb2.GenericResult.GENERIC_STATUS_FAILURE,

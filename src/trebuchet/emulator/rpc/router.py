@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from modal_proto import task_command_router_pb2 as sr
 
 from trebuchet.emulator.process.log import STDERR, STDOUT
-from trebuchet.emulator.rpc.asking import unpack_pty
+from trebuchet.emulator.rpc.asking import pty_variables, unpack_pty
 from trebuchet.emulator.rpc.registry import ROUTER
 from trebuchet.emulator.world.errors import InvalidError, NotFoundError, NotServedError
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from trebuchet.emulator.rpc.call import Call
     from trebuchet.emulator.world.sandbox import Sandbox
 
+KILLED = 137
+NEVER_BEGAN = 127
+"""What a shell says of a command that it cannot find."""
 LARGEST_MESSAGE = 1 << 16
 """The SDK takes quadratic time over a message that has many lines."""
 
@@ -65,6 +68,8 @@ async def start_exec(call: Call, request: sr.TaskExecStartRequest) -> sr.TaskExe
             if source.secret_id
             else dict(source.env.contents)
         )
+    if request.pty_info.enabled:
+        env = pty_variables(request.pty_info) | env
     await call.world.execs.start(
         await started(call, request.task_id),
         request.exec_id,
@@ -85,6 +90,9 @@ async def read_exec_stdio(
     wanted_stdout = request.file_descriptor == sr.TASK_EXEC_STDIO_FILE_DESCRIPTOR_STDOUT
     async for _, data in _bytes(call, folder, STDOUT if wanted_stdout else STDERR, request.offset):
         yield sr.TaskExecStdioReadResponse(data=data)
+    state = call.world.host.state(folder)
+    if state.cause == "start_failed" and not wanted_stdout and not request.offset:
+        yield sr.TaskExecStdioReadResponse(data=f"{state.message}\n".encode())
 
 
 @ROUTER.unary("TaskExecStdinWrite")
@@ -159,7 +167,9 @@ async def _bytes(call: Call, folder: Path, stream: int, start: int) -> AsyncIter
 
 
 def _exit_code(state: ProcessState) -> int:
-    return 137 if state.exit_code is None else state.exit_code
+    if state.exit_code is not None:
+        return state.exit_code
+    return NEVER_BEGAN if state.cause == "start_failed" else KILLED
 
 
 def _sandbox(call: Call, task_id: str) -> Sandbox:

@@ -13,7 +13,6 @@ from trebuchet.emulator.rpc.asking import inline_env, unpack_ask
 from trebuchet.emulator.rpc.packing import pack_handle, pack_result, pack_tags, unpack_tags
 from trebuchet.emulator.rpc.registry import CONTROL
 from trebuchet.emulator.visits import Permit
-from trebuchet.emulator.world.apps import DEFAULT_ENVIRONMENT
 from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotFoundError, NotServedError
 from trebuchet.emulator.world.ids import new_v1_sandbox_id, new_v2_sandbox_id, task_id_of
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT_S = 60.0
 LOOPBACK = "127.0.0.1"
+IN_VAIN = api_pb2.GenericResult.GENERIC_STATUS_TIMEOUT
 CONNECT_PORT = 8080
 """Where a connect token leads that names no port."""
 MOST_USER_METADATA = 512
@@ -106,6 +106,8 @@ async def get_tunnels(
     # A sandbox shares this machine's network: its port is the tunnel, and nothing encrypts it.
     sandbox = call.world.sandboxes.get(request.sandbox_id)
     await _wait_for(sandbox.settled, request.timeout)
+    if not sandbox.settled.is_set():
+        return api_pb2.SandboxGetTunnelsResponse(result=api_pb2.GenericResult(status=IN_VAIN))
     tunnels = [
         api_pb2.TunnelData(
             host=LOOPBACK,
@@ -146,6 +148,12 @@ async def set_tags(call: Call, request: api_pb2.SandboxTagsSetRequest) -> Empty:
     return Empty()
 
 
+@CONTROL.unary("SandboxSetName")
+async def set_name(call: Call, request: api_pb2.SandboxSetNameRequest) -> api_pb2.SandboxSetNameResponse:
+    call.world.sandboxes.name(request.sandbox_id, request.name)
+    return api_pb2.SandboxSetNameResponse()
+
+
 @CONTROL.unary("SandboxGetFromName")
 async def get_from_name_v1(
     call: Call, request: api_pb2.SandboxGetFromNameRequest
@@ -163,7 +171,7 @@ async def get_from_name_v2(
 def _get_from_name(
     call: Call, request: api_pb2.SandboxGetFromNameRequest, *, v2: bool
 ) -> api_pb2.SandboxGetFromNameResponse:
-    app = call.world.apps.find(request.app_name, request.environment_name)
+    app = call.world.apps.find(request.app_name, call.environment(request.environment_name))
     finished = request.include_terminated
     sandbox = call.world.sandboxes.by_name(app.id, request.sandbox_name, include_finished=finished)
     if sandbox.is_v2 != v2:
@@ -175,7 +183,7 @@ def _get_from_name(
 async def list_unfinished(call: Call, request: api_pb2.SandboxListRequest) -> api_pb2.SandboxListResponse:
     if request.include_finished:
         raise NotServedError("The local engine does not list finished sandboxes.")
-    environment = request.environment_name or DEFAULT_ENVIRONMENT
+    environment = call.environment(request.environment_name)
     in_environment = (app.id for app in call.world.apps.all() if app.environment == environment)
     app_ids = frozenset({request.app_id} if request.app_id else in_environment)
     found = call.world.sandboxes.page(
@@ -199,7 +207,7 @@ def _info(sandbox: Sandbox) -> api_pb2.SandboxInfo:
         task_info=task,
         app_id=ask.app_id,
         tags=pack_tags(standing.tags),
-        name=ask.name,
+        name=sandbox.name,
         image_id=ask.image_id,
         timeout_secs=int(ask.timeout_s or 0),
         metadata=pack_handle(sandbox),

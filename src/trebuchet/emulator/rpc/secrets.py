@@ -8,7 +8,6 @@ from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
 
 from trebuchet.emulator.rpc.registry import CONTROL
-from trebuchet.emulator.world.apps import DEFAULT_ENVIRONMENT
 
 if TYPE_CHECKING:
     from trebuchet.emulator.rpc.call import Call
@@ -34,7 +33,7 @@ async def get_or_create(
 
 def _get_or_create(call: Call, request: api_pb2.SecretGetOrCreateRequest) -> Secret:
     secrets, kind = call.world.secrets, request.object_creation_type
-    name, environment = request.deployment_name, request.environment_name or DEFAULT_ENVIRONMENT
+    name, environment = request.deployment_name, call.environment(request.environment_name)
     if kind in NAMELESS:
         return secrets.make_nameless(request.env_dict)
     if kind in UNCONDITIONAL:
@@ -64,7 +63,7 @@ async def delete(call: Call, request: api_pb2.SecretDeleteRequest) -> Empty:
 
 @CONTROL.unary("SecretList")
 async def list_named(call: Call, request: api_pb2.SecretListRequest) -> api_pb2.SecretListResponse:
-    environment = request.environment_name or DEFAULT_ENVIRONMENT
+    environment = call.environment(request.environment_name)
     before, most = request.pagination.created_before or float("inf"), request.pagination.max_objects or None
     found = [
         secret for secret in reversed(call.world.secrets.named(environment)) if secret.created_at < before

@@ -11,7 +11,6 @@ from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
 
 from trebuchet.emulator.rpc.registry import CONTROL
-from trebuchet.emulator.world.apps import DEFAULT_ENVIRONMENT
 from trebuchet.emulator.world.errors import InvalidError
 from trebuchet.emulator.world.volumes import PutFile
 
@@ -51,7 +50,7 @@ async def get_or_create(
 
 def _get_or_create(call: Call, request: api_pb2.VolumeGetOrCreateRequest) -> Volume:
     volumes, kind = call.world.volumes, request.object_creation_type
-    name, environment = request.deployment_name, request.environment_name or DEFAULT_ENVIRONMENT
+    name, environment = request.deployment_name, call.environment(request.environment_name)
     if kind in NAMELESS:
         return volumes.make("", environment, request.version)
     if kind == api_pb2.OBJECT_CREATION_TYPE_CREATE_FAIL_IF_EXISTS:
@@ -100,7 +99,7 @@ async def delete(call: Call, request: api_pb2.VolumeDeleteRequest) -> Empty:
 
 @CONTROL.unary("VolumeList")
 async def list_named(call: Call, request: api_pb2.VolumeListRequest) -> api_pb2.VolumeListResponse:
-    environment = request.environment_name or DEFAULT_ENVIRONMENT
+    environment = call.environment(request.environment_name)
     before, most = request.pagination.created_before or float("inf"), request.pagination.max_objects or None
     found = [volume for volume in call.world.volumes.named(environment) if volume.created_at < before]
     items = [
@@ -180,7 +179,8 @@ def _blocks(start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _stretch_url(call: Call, request: api_pb2.VolumeGetFile2Request, start: int, end: int) -> str:
-    sealed = call.site.tokens.seal(json.dumps([request.volume_id, request.path, start, end]))
+    facts = [request.volume_id, request.path, start, end, request.client_pads_blocks]
+    sealed = call.site.tokens.seal(json.dumps(facts))
     return f"{call.site.url}/file/{sealed}"
 
 

@@ -1,7 +1,8 @@
-"""Apps and environments: names that group sandboxes."""
+"""Apps: names that group sandboxes."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,25 +14,25 @@ from trebuchet.emulator.world.shelf import Shelf
 if TYPE_CHECKING:
     from pathlib import Path
 
-DEFAULT_ENVIRONMENT = "main"
-
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """A group of sandboxes."""
+    """A group of sandboxes. An ephemeral one lives as long as the program that made it, and has no name."""
 
     id: str
     name: str
     environment: str
     created_at: float
+    ephemeral: bool = False
 
 
 class Apps:
-    """All apps of this engine. Environments exist by being named."""
+    """All apps of this engine."""
 
     def __init__(self, folder: Path) -> None:
         self._shelf = Shelf(folder, App, "App")
-        self._by_name = {(app.environment, app.name): app for app in self._shelf}
+        self._by_name = {(app.environment, app.name): app for app in self._shelf if not app.ephemeral}
+        self._endings: dict[str, asyncio.Event] = {}
 
     def all(self) -> list[App]:
         """Every app, by age."""
@@ -51,11 +52,9 @@ class Apps:
         Raises:
             NotFoundError: There is none.
         """
-        app = self._by_name.get((environment or DEFAULT_ENVIRONMENT, name))
+        app = self._by_name.get((environment, name))
         if app is None:
-            raise NotFoundError(
-                f"App {name!r} does not exist in environment {environment or DEFAULT_ENVIRONMENT!r}."
-            )
+            raise NotFoundError(f"App {name!r} does not exist in environment {environment!r}.")
         return app
 
     def find_or_make(self, name: str, environment: str) -> App:
@@ -63,7 +62,30 @@ class Apps:
         try:
             return self.find(name, environment)
         except NotFoundError:
-            where = environment or DEFAULT_ENVIRONMENT
-            app = self._shelf.put(App(id=new_id("ap"), name=name, environment=where, created_at=time.time()))
-            self._by_name[where, name] = app
-            return app
+            made = App(id=new_id("ap"), name=name, environment=environment, created_at=time.time())
+            self._by_name[environment, name] = self._shelf.put(made)
+            return made
+
+    def make_ephemeral(self, description: str, environment: str) -> App:
+        """Make an app for a program that runs."""
+        return self._shelf.put(
+            App(
+                id=new_id("ap"),
+                name=description,
+                environment=environment,
+                created_at=time.time(),
+                ephemeral=True,
+            )
+        )
+
+    def forget(self, app: App) -> None:
+        """Remove an app; its sandboxes keep their files and their ends."""
+        self._shelf.drop(app.id)
+        if not app.ephemeral:
+            self._by_name.pop((app.environment, app.name), None)
+        self._endings.pop(app.id, asyncio.Event()).set()
+
+    async def wait_end(self, app_id: str) -> None:
+        """Until an app is gone."""
+        if self._shelf.peek(app_id) is not None:
+            await self._endings.setdefault(app_id, asyncio.Event()).wait()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.images.challenge import Credentials
-from trebuchet.emulator.images.pull import pull
 from trebuchet.emulator.process.python_layer import uv_programs
 from trebuchet.emulator.process.spec import ProcessSpec
 from trebuchet.emulator.process.supervise import framing
@@ -95,6 +94,8 @@ class Builder:
                 "Images from a registry need containers, and this machine has none: see `trebuchet doctor`."
             )
         reference = command.rest.split()[0] if command.rest else ""
+        from trebuchet.emulator.images.pull import pull  # noqa: PLC0415 - heavy, and few engines pull
+
         output.write(f"Pulling {reference}\n")
         pulled = await pull(
             reference, self._store, credentials=self._credentials(image), progress=_Progress(output)

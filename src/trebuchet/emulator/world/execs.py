@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from trebuchet.emulator.disk import make_private_folder, write_whole
 from trebuchet.emulator.process.errors import NotRunningError
-from trebuchet.emulator.world.errors import ConflictError, NotFoundError
+from trebuchet.emulator.world.errors import NotFoundError
 from trebuchet.emulator.world.ids import is_safe_id
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Execs:
         """Start a command; one whose id was seen before is not started again.
 
         Raises:
-            ConflictError: The sandbox does not run.
+            NotFoundError: The sandbox does not run (any more): its task is gone.
         """
         sandbox.touch()
         if self._note(sandbox, exec_id).exists():
@@ -59,7 +59,7 @@ class Execs:
             # Shielded: the caller may go, but the command was asked for.
             await asyncio.shield(self._starting[key])
         except NotRunningError as error:
-            raise ConflictError(f"Sandbox {sandbox.id} does not run.") from error
+            raise NotFoundError(f"Sandbox {sandbox.id} does not run.") from error
 
     async def _noted(self, sandbox: Sandbox, exec_id: str, starting: Awaitable[Path]) -> Path:
         folder = await starting

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.views import Views
     from trebuchet.emulator.world.volumes import Volumes
 
+TERMINAL = "xterm-256color"
+"""What a terminal is taken for of which nobody said it."""
+
 
 class Furniture:
     """Images, mounts and volumes, put together for a process."""
@@ -89,7 +92,12 @@ class Furniture:
         return ProcessSpec(
             id=ask.id,
             argv=(*manner.entrypoint, *(ask.argv or manner.command)) if built else ask.argv,
-            env={**self._identity(ask), **self._pretended(sandbox), **manner.variables, **env},
+            env={
+                **self._identity(ask),
+                **self._pretended(sandbox),
+                **manner.variables,
+                **env,
+            },
             workdir=ask.workdir or manner.workdir,
             root_layers=(root,) if root else (),
             layers=layers,
@@ -101,8 +109,10 @@ class Furniture:
             gpus=sandbox.standing.gpus if self._devices else (),
             memory_mib=ask.memory_mib,
             cpus=ask.cpus,
+            wants_cpus=ask.wants_cpus,
             timeout_s=ask.timeout_s,
             pty=ask.pty,
+            network=ask.network,
         )
 
     def _pretended(self, sandbox: Sandbox) -> dict[str, str]:
@@ -114,6 +124,7 @@ class Furniture:
 
     def _identity(self, ask: Ask) -> dict[str, str]:
         return {
+            **({"TERM": TERMINAL} if ask.pty else {}),
             "MODAL_SANDBOX_ID": ask.id,
             "MODAL_TASK_ID": task_id_of(ask.id),
             "MODAL_ENVIRONMENT": self._apps.get(ask.app_id).environment,

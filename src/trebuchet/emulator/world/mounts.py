@@ -93,15 +93,25 @@ class Mounts:
         files = cast("list[tuple[str, str, int]]", known["files"])
         draft = self._folder / new_id("draft")
         draft.mkdir(mode=0o755)
+        made = {draft}
         try:
             for path, digest, mode in files:
                 target = draft / path.lstrip("/")
-                target.parent.mkdir(parents=True, exist_ok=True)
+                _make_folders(target.parent, made)
                 self._content.link(digest, target, mode or PLAIN_MODE)
             draft.replace(folder)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
+
+
+def _make_folders(folder: Path, made: set[Path]) -> None:
+    """Make a folder and those above it, open to every user of a sandbox; `made` has those that are there."""
+    if folder not in made:
+        _make_folders(folder.parent, made)
+        folder.mkdir()
+        folder.chmod(0o755)  # whatever this process's umask is
+        made.add(folder)
 
 
 def _checked(path: str) -> str:

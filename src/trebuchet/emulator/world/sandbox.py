@@ -94,6 +94,7 @@ class Ask:
     volumes: tuple[VolumePlace, ...] = ()
     pty: tuple[int, int] | None = None
     ports: tuple[int, ...] = ()
+    network: bool = True
     idempotency_key: str = ""
 
 
@@ -103,6 +104,7 @@ class Standing:
 
     Attributes:
         tags: Its labels.
+        name: The name that it got later; empty where it has none, or the one it was made with.
         admitted: Whether it was given what it has to wait for, and so was started or is about to be.
         gpus: Indices of the GPUs it was lent.
         started_at: Seconds since the epoch.
@@ -113,6 +115,7 @@ class Standing:
     """
 
     tags: dict[str, str] = field(default_factory=dict[str, str])
+    name: str = ""
     admitted: bool = False
     gpus: tuple[int, ...] = ()
     started_at: float | None = None
@@ -165,6 +168,11 @@ class Sandbox:
     def id(self) -> str:
         """Its id."""
         return self.ask.id
+
+    @property
+    def name(self) -> str:
+        """Its name; empty if it has none."""
+        return self.ask.name or self.standing.name
 
     @property
     def is_v2(self) -> bool:
@@ -223,6 +231,7 @@ _ENDED_BY_THE_ENGINE = {
     "terminated": (Outcome.TERMINATED, 137),
     "out_of_memory": (Outcome.OUT_OF_MEMORY, 137),
     "too_many_processes": (Outcome.FAILURE, 137),
+    "disk_full": (Outcome.FAILURE, 137),
 }
 
 

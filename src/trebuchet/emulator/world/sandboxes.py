@@ -110,8 +110,10 @@ class Sandboxes:
         return iter(list(self._alive.values()))
 
     def waiting(self) -> dict[str, str]:
-        """What those that have not been started wait for, in words, by id."""
-        return self._admission.reasons()
+        """What those not yet started wait for, in words, by id, and by name where they have one."""
+        reasons = self._admission.reasons()
+        names = {self._alive[sandbox_id].ask.name: reason for sandbox_id, reason in reasons.items()}
+        return {name: reason for name, reason in names.items() if name} | reasons
 
     # ── making ──
 
@@ -128,7 +130,7 @@ class Sandboxes:
         try:
             sandbox = Sandbox.make(self._folder / ask.id, ask, self._first_standing(tags, taken))
             (self._markers / ask.id).touch(mode=0o600)
-            self._note_name(ask)
+            self._note_name(ask, ask.name)
             self._secrets.hold(ask.secret_ids, ask.id)
         except OSError:
             self._admission.leave(ask, taken or ())
@@ -143,25 +145,44 @@ class Sandboxes:
 
     def _check(self, ask: Ask) -> None:
         if ask.name:
-            if not NAME.fullmatch(ask.name):
-                raise InvalidError(
-                    f"{ask.name!r} is no name for a sandbox: use up to 64 of A-Z a-z 0-9 . _ -"
-                )
-            if (ask.app_id, ask.name) in self._by_name:
-                raise AlreadyExistsError(f"A running sandbox of this app already has the name {ask.name!r}.")
+            self._check_name(ask.app_id, ask.name)
         self._gpus.check(ask.gpu)
         for secret_id in ask.secret_ids:
             self._secrets.get(secret_id)
         self._furnisher.check(ask)
 
+    def _check_name(self, app_id: str, name: str) -> None:
+        if not NAME.fullmatch(name):
+            raise InvalidError(f"{name!r} is no name for a sandbox: use up to 64 of A-Z a-z 0-9 . _ -")
+        if (app_id, name) in self._by_name:
+            raise AlreadyExistsError(f"A running sandbox of this app already has the name {name!r}.")
+
+    def name(self, sandbox_id: str, name: str) -> None:
+        """Give a running sandbox its name; doing so again changes nothing.
+
+        Raises:
+            AlreadyExistsError: Another that is alive has it.
+            ConflictError: It has another name, or has ended.
+            InvalidError: This is no name.
+        """
+        sandbox = self.get(sandbox_id)
+        if sandbox.name == name:
+            return
+        if sandbox.name or sandbox.ended.is_set():
+            raise ConflictError(f"Sandbox {sandbox_id} has another name, or has ended.")
+        self._check_name(sandbox.ask.app_id, name)
+        self._note_name(sandbox.ask, name)
+        sandbox.now(name=name)
+        self._enter(sandbox)
+
     def _enter(self, sandbox: Sandbox) -> None:
         self._alive[sandbox.id] = sandbox
-        if sandbox.ask.name:
-            self._by_name[sandbox.ask.app_id, sandbox.ask.name] = sandbox
+        if sandbox.name:
+            self._by_name[sandbox.ask.app_id, sandbox.name] = sandbox
 
-    def _note_name(self, ask: Ask) -> None:
-        if ask.name:
-            write_whole(make_private_folder(self._names / ask.app_id) / f"={ask.name}", ask.id.encode())
+    def _note_name(self, ask: Ask, name: str) -> None:
+        if name:
+            write_whole(make_private_folder(self._names / ask.app_id) / f"={name}", ask.id.encode())
 
     def _first_standing(self, tags: dict[str, str], taken: tuple[int, ...] | None) -> Standing:
         if taken is None:
@@ -173,6 +194,7 @@ class Sandboxes:
             env = {**self._secrets.values_of(sandbox.ask.secret_ids), **inline_env}
             await self._host.start(await self._furnisher.furnish(sandbox, env), sandbox.process)
         except (WorldError, ProcessError, OSError) as error:
+            await self._upkeep.finish(sandbox)
             self._finish(sandbox, Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=str(error)))
             return
         sandbox.settled.set()
@@ -225,7 +247,7 @@ class Sandboxes:
 
     def _leave(self, sandbox: Sandbox) -> None:
         self._alive.pop(sandbox.id, None)
-        self._by_name.pop((sandbox.ask.app_id, sandbox.ask.name), None)
+        self._by_name.pop((sandbox.ask.app_id, sandbox.name), None)
         self._inline_env.pop(sandbox.id, None)
         self._admission.leave(sandbox.ask, sandbox.standing.gpus)
         self._secrets.release(sandbox.ask.secret_ids, sandbox.id)

@@ -10,9 +10,11 @@ from trebuchet.emulator.world.blobs import Blobs
 from trebuchet.emulator.world.builder import Builder
 from trebuchet.emulator.world.builds import Builds
 from trebuchet.emulator.world.content import Content
+from trebuchet.emulator.world.environments import Environments
 from trebuchet.emulator.world.execs import Execs
 from trebuchet.emulator.world.furnish import Furniture
 from trebuchet.emulator.world.gpus import GpuPool
+from trebuchet.emulator.world.image_names import ImageNames
 from trebuchet.emulator.world.images import Images
 from trebuchet.emulator.world.logs import LogViews
 from trebuchet.emulator.world.mounts import Mounts
@@ -58,8 +60,10 @@ class World:
         """
         make_private_folder(state)
         self.host = host
+        self.environments = Environments(state / "environments")
         self.apps = Apps(state / "apps")
         self.images = Images(state / "images")
+        self.image_names = ImageNames(state / "image-names")
         self.secrets = Secrets(state / "secrets")
         self.volumes = Volumes(state / "volumes")
         self.content = Content(state / "content")

@@ -13,10 +13,14 @@ from modal.exception import ImageBuildError as SdkImageBuildError
 from modal.output import OutputManager
 
 from trebuchet import uploads
+from trebuchet.engines.modal import packs
+from trebuchet.engines.modal.sending import overheard
 from trebuchet.errors import ImageBuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import ImageSpec, Upload
@@ -46,6 +50,7 @@ class ImageShelf:
         files: Sequence[Upload],
         on_output: Callable[[str], None] | None,
         login: tuple[str, str] | None = None,
+        on_sent: Callable[[uploads.Sent], None] | None = None,
     ) -> modal.Image:
         """The image with the local files laid over it.
 
@@ -54,6 +59,7 @@ class ImageShelf:
             files: What lies over it.
             on_output: Called with what its build prints.
             login: User and password of its registry, where the job brings them.
+            on_sent: Called with how far sending the files has got.
 
         Raises:
             ImageBuildError: With what the build printed.
@@ -69,7 +75,11 @@ class ImageShelf:
                 *((file.target, seen.fingerprint()) for file, seen in zip(files, manifests, strict=True)),
             )
             if key not in self._with_files:
-                self._with_files[key] = self._lay_files(base, files, manifests)
+                whole = uploads.Sent(
+                    files=sum(seen.count for seen in manifests), bytes=sum(seen.bytes for seen in manifests)
+                )
+                with overheard(whole, on_sent):
+                    self._with_files[key] = self._lay_files(base, files, manifests)
             self._with_files.move_to_end(key)
             while len(self._with_files) > _FILES_KEPT:
                 self._with_files.popitem(last=False)
@@ -129,13 +139,21 @@ class ImageShelf:
     ) -> modal.Image:
         # By its id the base costs one call; by its description it costs one for each of its layers.
         image = modal.Image.from_id(base.object_id, client=self._connection.client)
-        for file, manifest in zip(files, manifests, strict=True):
-            if manifest.source.is_dir():
-                if manifest.count:  # the SDK logs a warning for an empty one, and the work dir exists anyway
-                    image = image.add_local_dir(file.source, file.target, ignore=manifest.ignores)
-            else:
-                image = image.add_local_file(file.source, file.target)
-        return image.build(self._connection.need_app())
+        with packs.packed(files, manifests) as archives:
+            for file, manifest in zip(files, manifests, strict=True):
+                if not manifest.source.is_dir():
+                    image = image.add_local_file(file.source, file.target)
+                    continue
+                loose = manifest.files.keys() - packs.small_files(file, manifest)
+                if loose:  # the SDK logs a warning for an empty folder, and the wrapper makes it anyway
+                    image = image.add_local_dir(file.source, file.target, ignore=_all_but(loose))
+            if archives is not None:
+                image = image.add_local_dir(archives, packs.PLACE)
+            return image.build(self._connection.need_app())
+
+
+def _all_but(sent: AbstractSet[str]) -> Callable[[Path], bool]:
+    return lambda path: path.as_posix() not in sent
 
 
 def _from_registry(spec: ImageSpec, secret: modal.Secret | None) -> modal.Image:
