@@ -185,6 +185,29 @@ class LocalDaemon:
                 sharing="isolated" if self._stands_alone else "shared",
             )
 
+    def reclaim(self, *, older_than_s: float, volumes: bool, really: bool) -> list[dict[str, object]]:
+        """What of the disk can be had back, and, if `really`, have it back; starts it where none runs.
+
+        Each has `kind`, `id`, `size` in bytes and `why`. Nothing that is alive is among it.
+
+        Args:
+            older_than_s: Of what may be wanted again, only what is older.
+            volumes: Also volumes that nothing alive has and nobody changed since.
+            really: Whether to remove it.
+
+        Raises:
+            LocalEngineError: The daemon cannot be started, or could not do it.
+        """
+        with _told_as_ours():
+            endpoint = daemon.ensure(self.state)
+            return daemon.reclaim(endpoint, older_than_s=older_than_s, volumes=volumes, really=really)
+
+    def limits(self) -> str:
+        """What a sandbox's limits rest on here, in words; empty where the kernel holds them all."""
+        from trebuchet.emulator.process.cgroups import NOT_HELD, find_cgroups  # noqa: PLC0415 - heavy
+
+        return "" if find_cgroups() else NOT_HELD
+
     def isolation(self) -> tuple[str, tuple[str, ...]]:
         """How sandboxes are kept apart from this machine, and what they miss by it, a sentence each."""
         from trebuchet.emulator.process.isolation import find_isolation  # noqa: PLC0415 - heavy

@@ -79,6 +79,11 @@ class Images:
         now = time.time()
         return [image for image in self._shelf if image.expires_at is not None and image.expires_at <= now]
 
+    def all(self) -> list[Image]:
+        """All that there are, but for those whose time is up."""
+        now = time.time()
+        return [image for image in self._shelf if image.expires_at is None or image.expires_at > now]
+
     def adopt(self, image_id: str, base: Image | None, *, expires_at: float) -> Image:
         """Record an image that was made of the files of a sandbox on `base`."""
         return self._shelf.put(

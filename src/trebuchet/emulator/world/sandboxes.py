@@ -315,6 +315,10 @@ class Sandboxes:
                     break
         return found
 
+    def forget(self, sandbox_id: str) -> None:
+        """Forget one that has ended, and leave its folder to whoever asked for that."""
+        self._finished.pop(sandbox_id, None)
+
     def _remember(self, sandbox: Sandbox) -> Sandbox:
         self._finished[sandbox.id] = sandbox
         while len(self._finished) > FINISHED_KEPT:

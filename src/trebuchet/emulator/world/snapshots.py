@@ -46,6 +46,11 @@ class Snapshots:
         self._mounts = mounts
         self._taking: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Whether one is being taken."""
+        return bool(self._taking)
+
     async def take(self, sandbox: Sandbox, name: str, ttl_s: int) -> str:
         """The id of an image that holds the sandbox's files as they are now.
 
