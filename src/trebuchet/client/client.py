@@ -168,10 +168,13 @@ class Client:
         """
         if job.max_cost is None:
             return ()
-        prices = [None if self._price is None else self._price(spec) for spec in plan.candidates]
+        if self._price is not None:
+            prices = [self._price(spec) for spec in plan.candidates]
+        else:
+            prices = self._context.engine.prices(plan.candidates)
         if self.cloud != "local" and None in prices:
             raise LaunchError(
-                "What this job would cost is not known, so max_cost cannot be kept.",
+                "What this job would cost is not told by Modal's rates, so max_cost cannot be kept.",
                 hint="Hand a price function to the launcher, or limit its time: max_duration",
             )
         return tuple(price or 0.0 for price in prices)

@@ -123,6 +123,9 @@ class Engine(Protocol):
 
     cloud: str
 
+    knows_costs: bool
+    """Whether there is any use in asking `cost`."""
+
     def identity(self) -> Identity:
         """Name the view that this engine's answers give; makes no call after the first."""
         ...
@@ -324,6 +327,17 @@ class Engine(Protocol):
 
     def gpu_usage(self, sandbox_id: str) -> GpuUsage | None:
         """What a running sandbox takes of its GPUs; None where that cannot be told, or it has none."""
+        ...
+
+    def prices(self, specs: Sequence[SandboxSpec]) -> list[float | None]:
+        """US dollars an hour for what each asks for, by the control plane's own rates: one look-up.
+
+        None for one that the rates do not tell the price of.
+        """
+        ...
+
+    def cost(self, sandbox_id: str) -> float | None:
+        """US dollars that a sandbox has cost, by the control plane's own figures; None where it has none."""
         ...
 
     def close(self) -> None:

@@ -18,10 +18,11 @@ from trebuchet.errors import LocalEngineError
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from trebuchet.engines.base import Observation
+    from trebuchet.sandbox import SandboxSpec
     from trebuchet.settings import Settings
 
 ENVIRONMENT = "local"
@@ -70,7 +71,12 @@ def _credentials(endpoint: daemon.Endpoint) -> Credentials:
 
 
 class LocalEngine(SdkEngine):
-    """Sandboxes on this machine."""
+    """Sandboxes on this machine, which cost nothing."""
+
+    knows_costs = False
+
+    def prices(self, specs: Sequence[SandboxSpec]) -> list[float | None]:
+        return [0.0] * len(specs)
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, LocalAccess(settings))

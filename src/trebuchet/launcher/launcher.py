@@ -200,6 +200,8 @@ class Launcher(LogAccess, Upkeep):
         else:
             found = self._of(clouds, cluster, cached=cached)
         stale = {} if cached else refresh.refresh(self.contexts, found, cluster=cluster)
+        if id is not None and not cached:
+            refresh.learn_costs(self.contexts, found)
         fresh = [self.contexts.ledger.job(job.key) or job for job in found] if not cached else found
         return {
             name: [
@@ -227,6 +229,8 @@ class Launcher(LogAccess, Upkeep):
         """
         job = search.find_job(self, ref, cached=cached)
         stale = {} if cached else refresh.refresh(self.contexts, [job])
+        if not cached:
+            refresh.learn_costs(self.contexts, [job])
         job = self.contexts.ledger.job(job.key) or job
         return self.client(job.cloud).status_of(job, stale=stale.get(job.key))
 

@@ -271,6 +271,11 @@ class Ledger(Reading, Batches):
             if changed.rowcount == 1:
                 add_event(connection, key, at, "cancel_wanted", {"by": by})
 
+    def cost(self, key: str, dollars: float, *, at: float) -> None:
+        """The control plane said what an ended job has cost so far."""
+        with self._database.writing("cost") as connection:
+            connection.execute("UPDATE jobs SET cost = ?, cost_at = ? WHERE key = ?", (dollars, at, key))
+
     def note(self, key: str, kind: str, detail: Mapping[str, Any], *, at: float) -> None:
         """Write an event of its own."""
         with self._database.writing("note") as connection:

@@ -76,6 +76,8 @@ class Job:
         watched: Whether another attempt may follow the end of one, so that somebody has to watch it.
         again_at: When the newest attempt may be begun at the earliest; None for at once.
         restarts: How often it was started again; a successor that only continues a chain is none.
+        cost: US dollars of all attempts, by the control plane's own figures; None where it told none.
+        cost_at: When it told them.
     """
 
     key: str
@@ -110,6 +112,8 @@ class Job:
     watched: bool = False
     again_at: float | None = None
     restarts: int = 0
+    cost: float | None = None
+    cost_at: float | None = None
     wait_for_gpu_s: float | None = None
 
     @property

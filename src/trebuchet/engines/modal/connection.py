@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import modal
@@ -12,9 +13,12 @@ from modal.exception import NotFoundError
 
 from trebuchet.engines.modal.background import Background
 from trebuchet.engines.modal.images import ImageShelf
+from trebuchet.engines.modal.money import read_rates
 from trebuchet.engines.modal.reach import require_reachable
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from trebuchet.engines.modal.access import Credentials
 
 _ADDRESS_LOCK = threading.Lock()
@@ -53,6 +57,11 @@ class Connection:
     def remembers(self) -> bool:
         """Whether an id is held that may have become stale."""
         return self._app is not None
+
+    @cached_property
+    def rates(self) -> dict[str, Decimal]:
+        """The workspace's prices by name, asked for once."""
+        return read_rates(self.client)
 
     @property
     def trusted(self) -> bool:

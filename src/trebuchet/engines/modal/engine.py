@@ -37,6 +37,8 @@ class SdkEngine:
     The SDK is imported at the first call, not before.
     """
 
+    knows_costs = True
+
     def __init__(self, settings: Settings, access: Access) -> None:
         self.cloud = access.cloud
         self._settings = settings
@@ -294,6 +296,19 @@ class SdkEngine:
 
         if self._access.known() is not None:
             self._ask(lambda connection: delete_secret(connection, name))
+
+    def prices(self, specs: Sequence[SandboxSpec]) -> list[float | None]:
+        from trebuchet.engines.modal.money import price_an_hour  # noqa: PLC0415 - imports the SDK
+
+        rates = self._ask(lambda connection: connection.rates)
+        return [price_an_hour(rates, spec) for spec in specs]
+
+    def cost(self, sandbox_id: str) -> float | None:
+        from trebuchet.engines.modal.money import actual_cost  # noqa: PLC0415 - imports the SDK
+
+        if self._access.known() is None:
+            return None
+        return self._ask(lambda connection: actual_cost(connection, sandbox_id))
 
     def close(self) -> None:
         with self._lock:
