@@ -74,6 +74,11 @@ class Images:
         """The image of this id, or None."""
         return self._shelf.peek(image_id)
 
+    def is_snapshot(self, image_id: str) -> bool:
+        """Whether an image was made of a sandbox's files."""
+        image = self._shelf.peek(image_id)
+        return image is not None and image.snapshot
+
     def expired(self) -> list[Image]:
         """Those whose time is up."""
         now = time.time()
