@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trebuchet.engines.base import Identity, Observation, Stretch, VolumeFile
     from trebuchet.engines.modal.access import Access, Credentials
     from trebuchet.engines.modal.connection import Connection
-    from trebuchet.sandbox import SandboxSpec
+    from trebuchet.sandbox import BucketMount, SandboxSpec
     from trebuchet.settings import Settings
     from trebuchet.status import LogEntry, LogPosition, LogSource
 
@@ -263,6 +263,11 @@ class SdkEngine:
         connection = self._connect(self._access.current())
         with translated():
             put_secret(connection, name, dict(values))
+
+    def bucket_keys(self, bucket: BucketMount) -> dict[str, str]:
+        from trebuchet.engines.modal.mounts import keys_of_caller  # noqa: PLC0415 - imports the SDK
+
+        return keys_of_caller(bucket)
 
     def delete_secret(self, name: str) -> None:
         from trebuchet.engines.modal.secrets import delete_secret  # noqa: PLC0415 - imports the SDK
