@@ -57,6 +57,9 @@ def main() -> None:
         resources = JobResources(cloud="local", accelerators=gpu[0] if gpu else None)
         envs = {"SECRET": "canary-value"} if gpu else {}
         launcher.up(JobConfig(name="chaos", run="sleep 300", resources=resources, envs=envs), key, key=key)
+    elif action == "up-many":
+        jobs = [JobConfig(name="chaos", run="sleep 300", resources=JobResources(cloud="local"))] * 3
+        launcher.up_many(jobs, key)
     elif action == "cancel":
         launcher.cancel(key)
     else:

@@ -31,8 +31,8 @@ _LONGEST_PAUSE_S = 1.0
 class Leave:
     """Whether somebody asked this process to go, and what that means at present.
 
-    Until the job is launched Ctrl-C aborts at once; SIGTERM and SIGHUP, which are to leave the job
-    alone, wait until there is one. From then on all of them end the watching at once.
+    Until the job is launched all of them abort the launch at once, however long an image is built: nothing
+    is left behind. From then on all of them end the watching at once, and the job goes on.
 
     Attributes:
         asked: The exit code that the request calls for; None before one.
@@ -53,17 +53,16 @@ class Leave:
         self.asked = _EXIT_CODES[signal.Signals(number)]
         if self._launched:
             raise Detached(self.asked)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
 
 _EXIT_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED, signal.SIGHUP: HUNG_UP}
 
 
 @contextmanager
-def leaving_on_signals() -> Generator[Leave]:
+def leaving_on_signals(leave: Leave | None = None) -> Generator[Leave]:
     """Let signals detach rather than kill; one that is ignored (nohup) stays ignored."""
-    leave = Leave()
+    leave = leave or Leave()
     before = {number: signal.getsignal(number) for number in _EXIT_CODES}
     taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in taken:

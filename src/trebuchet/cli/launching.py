@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trebuchet.cli.attached import exit_code_for, leaving_on_signals, watch
+from trebuchet.cli.attached import Leave, exit_code_for, leaving_on_signals, watch
 from trebuchet.cli.console import printable, tell, tell_note
 from trebuchet.cli.ended import tell_the_end
 from trebuchet.cli.leaving import INTERRUPTED, Detached
@@ -112,11 +112,12 @@ class Retry(Request):
 
 def launch_and_return(request: Request, form: Form | None) -> int:
     """Launch, and print what was launched; the exit code."""
-    try:
-        with progress_for(request.title) as progress:
-            status = request.launch(progress)
-    except KeyboardInterrupt:
-        return _aborted(request)
+    with leaving_on_signals() as leave:
+        try:
+            with progress_for(request.title) as progress:
+                status = request.launch(progress)
+        except KeyboardInterrupt:
+            return _aborted(request, leave)
     if form == "json":
         print_json(status_record(status))
     else:
@@ -129,8 +130,9 @@ def launch_and_return(request: Request, form: Form | None) -> int:
 def launch_and_stay(request: Request) -> int:
     """Launch, show the output, and end with a line about how it went; the exit code."""
     launched: JobStatus | None = None
+    leave = Leave()
     try:
-        with leaving_on_signals() as leave:
+        with leaving_on_signals(leave):
             progress = progress_for(request.title)
             with progress:
                 launched = request.launch(progress)
@@ -139,7 +141,7 @@ def launch_and_stay(request: Request) -> int:
             ended = watch(request.launcher, launched, progress)
     except (Detached, KeyboardInterrupt, ControlPlaneError) as going:
         if launched is None and isinstance(going, KeyboardInterrupt):
-            return _aborted(request)
+            return _aborted(request, leave)
         if launched is not None:
             tell(f"detached: {request.title} goes on")
             _tell_how_to_come_back(launched)
@@ -148,9 +150,9 @@ def launch_and_stay(request: Request) -> int:
     return exit_code_for(ended)
 
 
-def _aborted(request: Request) -> int:
+def _aborted(request: Request, leave: Leave) -> int:
     tell(f"aborted: {request.title} was not launched, and nothing is left behind")
-    return INTERRUPTED
+    return leave.asked or INTERRUPTED
 
 
 def _tell_how_to_come_back(status: JobStatus) -> None:

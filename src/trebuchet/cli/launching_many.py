@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trebuchet.cli.attached import exit_code_for
+from trebuchet.cli.attached import exit_code_for, leaving_on_signals
 from trebuchet.cli.console import printable, tell
 from trebuchet.cli.failures import exit_code_of
+from trebuchet.cli.leaving import INTERRUPTED
 from trebuchet.cli.render import print_statuses, summary
+from trebuchet.cli.waiting import wait_for_ends
 from trebuchet.errors import TrebuchetError
 
 if TYPE_CHECKING:
@@ -33,9 +35,24 @@ def launch_many(
     detach: bool,
 ) -> int:
     """Launch all, and, unless detached, wait for their ends; the worst exit code."""
-    with click.progressbar(length=len(jobs), label="launching", file=sys.stderr) as bar:
-        # From several threads, and the bar is none that minds: a count is all it keeps.
-        results = launcher.up_many(jobs, cluster, cloud=cloud, on_done=lambda _place, _result: bar.update(1))
+    there = list["JobStatus"]()
+    with (
+        leaving_on_signals() as leave,
+        click.progressbar(length=len(jobs), label="launching", file=sys.stderr) as bar,
+    ):
+
+        def on_done(_place: int, result: JobStatus | TrebuchetError) -> None:
+            # From several threads, and the bar is none that minds: a count is all it keeps.
+            bar.update(1)
+            if not isinstance(result, TrebuchetError):
+                there.append(result)
+
+        try:
+            results = launcher.up_many(jobs, cluster, cloud=cloud, on_done=on_done)
+        except KeyboardInterrupt:
+            told = f"{len(there)} of {len(jobs)} were launched and go on; of the others nothing is left"
+            tell(f"\naborted: {told}")
+            return leave.asked or INTERRUPTED
     launched = list["JobStatus"]()
     codes = [0]
     for job, result in zip(jobs, results, strict=True):
@@ -45,7 +62,7 @@ def launch_many(
         else:
             launched.append(result)
     if launched and not detach:
-        ended = launcher.wait([each.key for each in launched], on_change=_tell_end)
+        ended = wait_for_ends(launcher, [each.key for each in launched], on_change=_tell_end)
         return max(*codes, *map(exit_code_for, ended))
     print_statuses(launched, form, now=time.time())
     return max(codes)

@@ -13,6 +13,7 @@ from trebuchet.cli.console import tell
 from trebuchet.cli.jobfile import length_of_time
 from trebuchet.cli.render import form_options, print_statuses, summary
 from trebuchet.cli.verb import Verb, pass_session, session_options
+from trebuchet.cli.waiting import wait_for_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +53,9 @@ def wait(
 
     The exit code is the worst, each as "up" would have given it.
     """
-    statuses = session.launcher.wait(jobs, any_one=any_one, timeout=timeout, on_change=_tell_ends(form))
+    statuses = wait_for_ends(
+        session.launcher, jobs, any_one=any_one, timeout=timeout, on_change=_tell_ends(form)
+    )
     if form is not None:
         print_statuses(statuses, form, now=time.time())
     ctx.exit(_exit_code(statuses, any_one=any_one))

@@ -168,10 +168,8 @@ class Client:
         """
         if job.max_cost is None:
             return ()
-        if self._price is not None:
-            prices = [self._price(spec) for spec in plan.candidates]
-        else:
-            prices = self._context.engine.prices(plan.candidates)
+        ours, specs = self._price, plan.candidates
+        prices = self._context.engine.prices(specs) if ours is None else list(map(ours, specs))
         if self.cloud != "local" and None in prices:
             raise LaunchError(
                 "What this job would cost is not told by Modal's rates, so max_cost cannot be kept.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from typing import TYPE_CHECKING
 
@@ -69,6 +68,8 @@ class ModalLogStream(io.TextIOBase):
 
     async def __aiter__(self) -> AsyncIterator[str]:
         """The lines, each waited for in a thread."""
+        import asyncio  # noqa: PLC0415 - heavy, and a status reads no log
+
         while line := await asyncio.to_thread(self.readline):
             yield line
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from datetime import datetime
 
-    from trebuchet.sandbox import SandboxSpec
+    from trebuchet.sandbox import BucketMount, SandboxSpec
     from trebuchet.status import JobState, LogEntry, LogPosition, LogSource, Reason
     from trebuchet.uploads import Sent
 
@@ -191,6 +191,14 @@ class Engine(Protocol):
 
     def delete_secret(self, name: str) -> None:
         """Forget a named secret. Nothing happens where there is none."""
+        ...
+
+    def bucket_keys(self, bucket: BucketMount) -> dict[str, str]:
+        """The keys of a bucket that this process's environment has, by the names that mounting wants.
+
+        Raises:
+            UsageError: It has none.
+        """
         ...
 
     def dashboard_url(self, sandbox_id: str) -> str | None:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import JobNotFoundError, UsageError
-from trebuchet.launcher import ending, many, refresh, search
+from trebuchet.launcher import ending, refresh, search
 from trebuchet.launcher.clouds import CLOUDS, Cloud
 from trebuchet.launcher.log_access import LogAccess
 from trebuchet.launcher.progress import Told
@@ -140,6 +140,8 @@ class Launcher(LogAccess, Upkeep):
         Returns:
             In the order of `jobs`, a status, or the error that kept one from being launched.
         """
+        from trebuchet.launcher import many  # noqa: PLC0415 - rarely wanted
+
         return many.up_many(self, jobs, cluster_name, cloud=cloud, on_done=on_done)
 
     def run(self, job: JobConfig, cluster_name: str) -> JobStatus:

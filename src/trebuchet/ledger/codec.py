@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from trebuchet.job import JobConfig, JobResources, StorageMount
 from trebuchet.ledger.records import Recipe
-from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, Upload, VolumeMount
+
+if TYPE_CHECKING:
+    from trebuchet.job import JobConfig
+    from trebuchet.sandbox import SandboxSpec, Upload
 
 
 def config_as_data(job: JobConfig) -> dict[str, Any]:
@@ -23,6 +25,9 @@ def config_as_data(job: JobConfig) -> dict[str, Any]:
 
 def config_from_data(data: Mapping[str, Any]) -> JobConfig:
     """The way back from `config_as_data`, values still left out."""
+    # A status decodes nothing, and these take a while to import.
+    from trebuchet.job import JobConfig, JobResources, StorageMount  # noqa: PLC0415
+
     storage: dict[str, Any] = data["storage_mounts"]
     values: dict[str, Any] = {
         **data,
@@ -57,6 +62,8 @@ def decode_recipe(config: str, candidates: str, prices: str) -> Recipe:
 
 
 def _spec(data: dict[str, Any]) -> SandboxSpec:
+    from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, VolumeMount  # noqa: PLC0415 - as above
+
     image: dict[str, Any] = dict(data["image"])
     for name in ("apt_packages", "pip_packages", "commands"):
         image[name] = tuple(image[name])
@@ -75,4 +82,6 @@ def _spec(data: dict[str, Any]) -> SandboxSpec:
 
 
 def _upload(data: dict[str, Any]) -> Upload:
+    from trebuchet.sandbox import Upload  # noqa: PLC0415 - as above
+
     return Upload(source=Path(data["source"]), target=data["target"], role=data["role"])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _KEPT = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
+    | {"CLOUDFLARE_ACCOUNT_ID"}  # part of the address of R2's buckets, and no secret
     | {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "UV_INDEX_URL"}
     | {f"{scheme}_proxy" for scheme in ("http", "https", "all", "no")}
     | {f"{scheme}_PROXY" for scheme in ("HTTP", "HTTPS", "ALL", "NO")}

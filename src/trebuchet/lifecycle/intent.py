@@ -11,6 +11,7 @@ from trebuchet.lifecycle import naming
 from trebuchet.lifecycle.budget import budget
 from trebuchet.lifecycle.outputs import outputs_mount
 from trebuchet.lifecycle.policy import may_follow, resumes
+from trebuchet.lifecycle.values import from_kept, need_keeping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +69,7 @@ def make_intent(
     name = job.name or "job"
     commit, dirty = code or git_state(job.working_dir)
     watched = may_follow(config_as_data(job), context.settings.longest_s)
-    keeps_values = bool(first.env) and (first.gpu is not None or watched)
+    keeps_values = need_keeping(plan.candidates) and (first.gpu is not None or watched)
     gpu_patience = None if first.gpu is None else (wait_for_gpu or WAIT_FOR_GPU_S)
     return Job(
         key=key,
@@ -164,16 +165,14 @@ def bound(
         outputs=None if place is None else place.path,
         keep=keep or (),
     )
-    secrets = spec.secrets
-    if values is None and job.secret is not None:
-        secrets = (*secrets, job.secret)
+    if values is None:
+        spec = from_kept(job, spec)
     return replace(
         spec,
         argv=argv,
         tags={**spec.tags, **tags},
         name=attempt.name,
         env=values or {},
-        secrets=secrets,
         volumes=spec.volumes if place is None else (*spec.volumes, place),
         timeout_s=share.life_s,
     )

@@ -15,6 +15,7 @@ from trebuchet.lifecycle.context import whoami
 from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound, make_intent
 from trebuchet.lifecycle.transfers import told_elsewhere
+from trebuchet.lifecycle.values import keep, require_bucket_keys
 from trebuchet.uploads import require_source
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def launch(
         return known
     for upload in {upload for candidate in plan.candidates for upload in candidate.uploads}:
         require_source(upload)
+    require_bucket_keys(context, plan)
     context.engine.require_answer()
     intent = make_intent(
         context, job, plan, key=key or naming.new_key(), cluster=cluster, wait_for_gpu=wait_for_gpu
@@ -120,8 +122,7 @@ def _already(context: Context, key: str) -> Job | None:
 def _create_here(context: Context, intent: Job, job: JobConfig, plan: Plan, progress: Progress) -> None:
     spec = plan.candidates[intent.current.candidate]
     with create.released(context, intent.current):
-        if intent.secret is not None:
-            context.engine.put_secret(intent.secret, spec.env)
+        keep(context, intent, plan)
         values = spec.env if intent.secret is None else None
         ready = bound(context, intent, spec, user=job.user, keep=job.outputs, values=values)
         create.create(context, intent, ready, on_build_output=progress.build_output, on_sent=progress.sending)
@@ -138,8 +139,7 @@ def end_if_unwanted(context: Context, job: Job) -> None:
 def _create_there(context: Context, intent: Job, plan: Plan, progress: Progress) -> None:
     """Let the keeper create it, since that blocks until a GPU is had, and wait for the id alone."""
     with create.released(context, intent.current):
-        if intent.secret is not None:
-            context.engine.put_secret(intent.secret, plan.candidates[intent.current.candidate].env)
+        keep(context, intent, plan)
     ensure_keeper(context)
     await_id(context, intent, progress=progress)
 

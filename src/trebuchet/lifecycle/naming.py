@@ -68,6 +68,11 @@ def secret_name(key: str) -> str:
     return f"trebuchet-{key}"
 
 
+def bucket_secret_name(key: str, store: str) -> str:
+    """The one that keeps the keys of its buckets in one service."""
+    return f"trebuchet-{key}-{store}"
+
+
 def owner(ledger_id: str, machine: str) -> str:
     """Whose a sandbox is: the ledger that asked for it, and the machine, for people."""
     return f"{ledger_id}.{_NOT_IN_TAGS.sub('-', machine)}"[:_TAG_LENGTH]

@@ -21,6 +21,7 @@ from trebuchet.ledger import Outcome
 from trebuchet.lifecycle import again, create, observe
 from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound
+from trebuchet.lifecycle.values import drop
 from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
@@ -173,9 +174,7 @@ def end(context: Context, job: Job, outcome: Outcome) -> None:
         outcome = observe.cancelled(context.fresh(job))
     if not context.ledger.ended(attempt, outcome, at=at):
         return
-    if job.secret is not None:
-        context.engine.delete_secret(job.secret)
-        context.ledger.keep_secret(job.key, None)
+    drop(context, job)
 
 
 def _when_ended(job: Job, outcome: Outcome, now: float) -> float:
@@ -188,9 +187,8 @@ def _when_ended(job: Job, outcome: Outcome, now: float) -> float:
 def _forget_values(context: Context) -> None:
     """Delete the named secrets of jobs whose end was written by a process that then died."""
     for job in context.ledger.secrets_of_ended():
-        if job.secret is not None and context.sees(job):
-            context.engine.delete_secret(job.secret)
-            context.ledger.keep_secret(job.key, None)
+        if context.sees(job):
+            drop(context, job)
 
 
 def _not_known(context: Context, job: Job) -> None:

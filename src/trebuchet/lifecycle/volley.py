@@ -19,6 +19,7 @@ from trebuchet.lifecycle.cancel import cancel, want_end
 from trebuchet.lifecycle.handoff import watch
 from trebuchet.lifecycle.intent import Past, bound, make_intent
 from trebuchet.lifecycle.provenance import git_state
+from trebuchet.lifecycle.values import require_bucket_keys
 from trebuchet.uploads import require_source
 
 if TYPE_CHECKING:
@@ -99,7 +100,11 @@ class Volley:
             self._answered = True
         ready, others = list[tuple[Wanted, Intended, "SandboxSpec"]](), list[Wanted]()
         for one in wanted:
-            made = self._made_ready(one)
+            try:
+                made = self._made_ready(one)
+            except TrebuchetError as error:
+                self._tell(one.place, error)
+                continue
             if made is None:
                 others.append(one)
             else:
@@ -116,6 +121,7 @@ class Volley:
         context, job, plan = self._context, wanted.job, wanted.plan
         for upload in {upload for candidate in plan.candidates for upload in candidate.uploads}:
             require_source(upload)
+        require_bucket_keys(context, plan)
         if job.working_dir not in self._code:
             self._code[job.working_dir] = git_state(job.working_dir)
         row = make_intent(

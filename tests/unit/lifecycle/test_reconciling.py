@@ -15,9 +15,10 @@ from support.rows import SPEC, make_job
 from trebuchet.errors import ClusterNotFoundError, JobNotFoundError
 from trebuchet.launcher import Launcher
 from trebuchet.settings import Settings
-from trebuchet.status import JobState, Phase, Reason
+from trebuchet.status import JobState, JobStatus, Phase, Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.bench import Bench
@@ -254,3 +255,49 @@ def test_waiting_gives_up_when_time_is_up(bench: Bench) -> None:
     slow = bench.up("sleep 60")
     assert [status.done for status in bench.launcher.wait([slow.key], timeout=0.2)] == [False]
     bench.launcher.cancel(slow.key)
+
+
+def _counted(bench: Bench, act: Callable[[], object]) -> dict[str, int]:
+    """The calls about sandboxes that something costs."""
+    bench.engine.clear_calls()
+    act()
+    return {name: count for name, count in bench.engine.calls().items() if name.startswith("Sandbox")}
+
+
+def test_status_costs_the_pages_of_a_list_and_a_look_up_for_each_job_newly_gone(bench: Bench) -> None:
+    jobs = [bench.job("sleep 600")] * 4
+    statuses = [one for one in bench.launcher.up_many(jobs, bench.cluster) if isinstance(one, JobStatus)]
+    calm = _counted(bench, lambda: bench.launcher.status("local", bench.cluster))
+    assert set(calm) <= {"SandboxList", "SandboxListV2"}
+    for status in statuses[:2]:
+        handle = bench.client.get_call(status.id)
+        handle.terminate()
+        handle.wait(raise_on_termination=False)
+    after = _counted(bench, lambda: bench.launcher.status("local", bench.cluster))
+    assert {name: after[name] for name in calm} == calm
+    # One is the look-up; the other makes out whether a sandbox was ended or exited 137 by itself.
+    assert set(after) - set(calm) == {"SandboxWaitV2"}
+    assert after["SandboxWaitV2"] == 2 * 2
+    again = _counted(bench, lambda: bench.launcher.status("local", bench.cluster))
+    assert again == calm
+    bench.launcher.down("local", bench.cluster)
+
+
+def test_a_job_that_exited_is_looked_up_once_for_its_end_and_its_last_words(bench: Bench) -> None:
+    status = bench.up("exit 3")
+    handle = bench.client.get_call(status.id)
+    handle.wait(raise_on_termination=False)
+    after = _counted(bench, lambda: bench.launcher.status("local", bench.cluster))
+    assert after["SandboxWaitV2"] == 1
+    assert bench.launcher.find(status.key, cached=True).exit_code == 3
+
+
+def test_reconciling_with_nothing_to_do_costs_one_list(own_bench: Bench) -> None:
+    for _ in range(3):
+        own_bench.up("sleep 600")
+    own_bench.launcher.reconcile()
+    own_bench.launcher.reconcile()
+    calls = _counted(own_bench, own_bench.launcher.reconcile)
+    one_list = _counted(own_bench, lambda: own_bench.engine_listed("cluster", own_bench.cluster))
+    assert calls == one_list
+    own_bench.launcher.down("local", own_bench.cluster)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from trebuchet.engines.base import GpuUsage, Identity, Observation, Stretch, Usage, VolumeFile
     from trebuchet.engines.modal.access import Access, Credentials
     from trebuchet.engines.modal.connection import Connection
-    from trebuchet.sandbox import SandboxSpec
+    from trebuchet.sandbox import BucketMount, SandboxSpec
     from trebuchet.settings import Settings
     from trebuchet.status import LogEntry, LogPosition, LogSource
     from trebuchet.uploads import Sent
 
 _Answer = TypeVar("_Answer")
 _ID_PREFIX = "sb-"
+_ENDED_KEPT = 64
 
 
 class SdkEngine:
@@ -45,6 +47,7 @@ class SdkEngine:
         self._access = access
         self._connection: Connection | None = None
         self._scheduled: set[str] = set()
+        self._ended_handles: dict[str, modal.Sandbox] = {}
         self._lock = threading.RLock()
 
     def identity(self) -> Identity:
@@ -161,15 +164,29 @@ class SdkEngine:
         from trebuchet.status import JobState  # noqa: PLC0415 - beside its only use
 
         scheduled = sandbox_id in self._scheduled
-        seen = self._ask_about(sandbox_id, lambda sandbox: observe(sandbox, scheduled=scheduled))
+        asked = list["modal.Sandbox"]()
+
+        def question(sandbox: modal.Sandbox) -> Observation:
+            asked[:] = [sandbox]
+            return observe(sandbox, scheduled=scheduled)
+
+        seen = self._ask_about(sandbox_id, question)
         if seen.state is JobState.RUNNING:
             self._scheduled.add(sandbox_id)
         elif seen.state.is_final:
             self._scheduled.discard(sandbox_id)
+            self._keep_ended(asked[0])
         return seen
 
     def queued(self) -> Mapping[str, str]:
         return {}
+
+    def _keep_ended(self, sandbox: modal.Sandbox) -> None:
+        """Whoever learns of an end asks for the last words next, and need not look it up once more."""
+        with self._lock:
+            self._ended_handles[sandbox.object_id] = sandbox
+            while len(self._ended_handles) > _ENDED_KEPT:
+                del self._ended_handles[next(iter(self._ended_handles))]
 
     def terminate(self, sandbox_id: str) -> None:
         self._ask_about(sandbox_id, _end)
@@ -189,10 +206,11 @@ class SdkEngine:
     ) -> Iterator[LogEntry]:
         from trebuchet.engines.modal.logs import LogReader  # noqa: PLC0415 - imports the SDK
 
-        self.handle(sandbox_id)  # an unknown id is told here, not at the first entry
-        reader = LogReader(
-            lambda: self.handle(sandbox_id), self._access.pace, source=source, since=since, after=after
-        )
+        with self._lock:
+            ended = self._ended_handles.pop(sandbox_id, None)
+        # An unknown id is told here, not at the first entry.
+        handles = chain([ended or self.handle(sandbox_id)], iter(lambda: self.handle(sandbox_id), None))
+        reader = LogReader(lambda: next(handles), self._access.pace, source=source, since=since, after=after)
         return reader.follow(tail) if follow else reader.read(tail)
 
     def exec(
@@ -290,6 +308,11 @@ class SdkEngine:
         connection = self._connect(self._access.current())
         with translated():
             put_secret(connection, name, dict(values))
+
+    def bucket_keys(self, bucket: BucketMount) -> dict[str, str]:
+        from trebuchet.engines.modal.mounts import keys_of_caller  # noqa: PLC0415 - imports the SDK
+
+        return keys_of_caller(bucket)
 
     def delete_secret(self, name: str) -> None:
         from trebuchet.engines.modal.secrets import delete_secret  # noqa: PLC0415 - imports the SDK

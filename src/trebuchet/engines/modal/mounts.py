@@ -45,11 +45,12 @@ def _volume(volume: modal.Volume, mount: VolumeMount) -> modal.Volume:
 
 
 def _bucket(connection: Connection, bucket: BucketMount) -> modal.CloudBucketMount:
+    kept = connection.secret(bucket.secret) if bucket.secret else None
     return modal.CloudBucketMount(
         bucket_name=bucket.bucket,
         bucket_endpoint_url=_endpoint(bucket),
         key_prefix=bucket.prefix or None,
-        secret=connection.secret(bucket.secret) if bucket.secret else _keys_of_caller(bucket),
+        secret=kept or modal.Secret.from_dict({**keys_of_caller(bucket)}),
         read_only=bucket.read_only,
     )
 
@@ -73,7 +74,8 @@ def _cloudflare_account(bucket: BucketMount) -> str:
     return account
 
 
-def _keys_of_caller(bucket: BucketMount) -> modal.Secret:
+def keys_of_caller(bucket: BucketMount) -> dict[str, str]:
+    """See `Engine.bucket_keys`."""
     names = _BUCKET_KEYS[bucket.store]
     missing = [name for name in names[:_NEEDED] if not os.environ.get(name)]
     if missing:
@@ -83,4 +85,4 @@ def _keys_of_caller(bucket: BucketMount) -> modal.Secret:
             if bucket.store == "gcs"
             else "Or name a secret of the control plane that holds them.",
         )
-    return modal.Secret.from_local_environ([name for name in names if os.environ.get(name)])
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
