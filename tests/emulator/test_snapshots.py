@@ -151,19 +151,41 @@ def test_one_is_published_under_a_name(engine: Engine) -> None:
             )
 
 
-def test_its_time_runs_out(engine: Engine) -> None:
-    sandbox = engine.create("sleep", "300")
-    image = sandbox.snapshot_filesystem(ttl=1)
-    sandbox.terminate()
+def test_its_time_runs_out(own_engine: Engine) -> None:
+    sandbox = own_engine.create("sleep", "300")
+    run(sandbox, "echo 1 > /root/file")
+    short = sandbox.snapshot_filesystem(ttl=1)
+    layer = own_engine.state / "layers" / f"snapshot-{short.object_id}"
+    on_it = own_engine.create("sleep", "300", image=short)
+    kept = on_it.snapshot_filesystem()
 
     def is_gone() -> bool:
         try:
-            modal.Image.from_id(image.object_id, client=engine.client).build(engine.app)
+            own_engine.create("true", image=modal.Image.from_id(short.object_id, client=own_engine.client))
         except NotFoundError:
             return True
         return False
 
-    wait_until(is_gone, 10)
+    wait_until(is_gone)
+    assert run(on_it, "cat /root/file") == "1\n"
+    for alive in (sandbox, on_it):
+        alive.terminate(wait=True)
+    own_engine.kill()
+    own_engine.start()  # looks for what it can remove at once
+    assert own_engine.run("cat", "/root/file", image=kept) == (0, "1\n")
+    assert layer.is_dir()  # the other is made of it
+
+
+def test_what_nobody_needs_any_more_is_removed(own_engine: Engine) -> None:
+    sandbox = own_engine.create("sleep", "300")
+    image = sandbox.snapshot_filesystem(ttl=1)
+    layer = own_engine.state / "layers" / f"snapshot-{image.object_id}"
+    assert layer.is_dir()
+    sandbox.terminate(wait=True)
+    time.sleep(1)
+    own_engine.kill()
+    own_engine.start()
+    wait_until(lambda: not layer.exists())
 
 
 def test_asking_again_takes_no_second_one(engine: Engine) -> None:

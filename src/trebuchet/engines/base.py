@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from trebuchet.sandbox import SandboxSpec
@@ -83,6 +84,36 @@ class VolumeFile:
     modified_at: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the processes in a sandbox take, about.
+
+    Attributes:
+        at: When this was read, in seconds; only differences mean anything.
+        cpu_s: Seconds of processor time that they took until then.
+        memory: Bytes that they take now.
+    """
+
+    at: float
+    cpu_s: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUsage:
+    """What is taken of a sandbox's GPUs.
+
+    Attributes:
+        busy: Part of the time that they were at work, all of them averaged: 0 to 1.
+        memory: Bytes taken, of all of them.
+        memory_size: Bytes that there are.
+    """
+
+    busy: float
+    memory: int
+    memory_size: int
+
+
 class Engine(Protocol):
     """A control plane, seen through the official SDK.
 
@@ -123,6 +154,16 @@ class Engine(Protocol):
             CapacityError: No such GPU was to be had.
             ImageBuildError: The image could not be built.
             RateLimitedError: Too many creations a second.
+        """
+        ...
+
+    def begin(
+        self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None
+    ) -> Future[str]:
+        """As `create` for a sandbox without a GPU, but its id, or what `create` would raise, comes later.
+
+        What is raised at once came before the sandbox was asked for. `NotFoundError`, at once or later, may
+        mean that something remembered is gone: `create` looks it up anew.
         """
         ...
 
@@ -275,6 +316,14 @@ class Engine(Protocol):
 
     def ports(self, sandbox_id: str) -> dict[int, str]:
         """Where each port that was asked for is reached from outside: an address to open."""
+        ...
+
+    def usage(self, sandbox_id: str) -> Usage | None:
+        """What a running sandbox takes; None where that cannot be told."""
+        ...
+
+    def gpu_usage(self, sandbox_id: str) -> GpuUsage | None:
+        """What a running sandbox takes of its GPUs; None where that cannot be told, or it has none."""
         ...
 
     def close(self) -> None:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator import daemon, machine
+from trebuchet.emulator.consumption import consumption
 from trebuchet.emulator.errors import EmulatorError
-from trebuchet.engines.base import Identity
+from trebuchet.engines.base import Identity, Usage
 from trebuchet.engines.modal.access import Credentials, Pace
 from trebuchet.engines.modal.engine import SdkEngine
 from trebuchet.errors import LocalEngineError
@@ -90,8 +91,17 @@ class LocalEngine(SdkEngine):
 
     def poll(self, sandbox_id: str) -> Observation:
         seen = super().poll(sandbox_id)
-        reason = None if seen.state.is_final else self.queued().get(sandbox_id)
-        return seen if reason is None else replace(seen, state=JobState.PENDING, waiting_for=reason)
+        if seen.state.is_final:
+            return seen
+        reason = self.queued().get(sandbox_id)
+        if reason is None:  # It has what it waited for, and runs or is being started.
+            return replace(seen, state=JobState.RUNNING, waiting_for=None)
+        return replace(seen, state=JobState.PENDING, waiting_for=reason)
+
+    def usage(self, sandbox_id: str) -> Usage | None:
+        # They run here: no command in the sandbox is needed.
+        found = consumption(self._state, sandbox_id)
+        return None if found is None else Usage(at=found.at, cpu_s=found.cpu_s, memory=found.memory)
 
     def queued(self) -> Mapping[str, str]:
         endpoint = daemon.running(self._state)

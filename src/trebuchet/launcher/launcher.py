@@ -86,7 +86,7 @@ class Launcher(LogAccess, Upkeep):
             LedgerError: The intent could not be written; nothing was created.
             KeyboardInterrupt: Before the sandbox's id was known; nothing is left behind.
         """
-        client = self.client(cloud or self._cloud_of(job))
+        client = self.client_for(job, cloud)
         told = Told(client, on_build_output, on_waiting, on_sending)
         status = client.launch(job, cluster_name, key=key, wait_for_gpu=wait_for_gpu, progress=told)
         return self._clouds[client.cloud].cluster(status.cluster), status
@@ -160,7 +160,7 @@ class Launcher(LogAccess, Upkeep):
         Raises:
             PlanError: The job cannot be run as written.
         """
-        return self.client(cloud or self._cloud_of(job)).plan(job)
+        return self.client_for(job, cloud).plan(job)
 
     # --- looking
 
@@ -343,6 +343,14 @@ class Launcher(LogAccess, Upkeep):
             UsageError: There is no cloud of this name.
         """
         return self.get_cloud(cloud).client
+
+    def client_for(self, job: JobConfig, cloud: str | None = None) -> Client:
+        """The client of the cloud where a job would run; `cloud` overrides what the job says.
+
+        Raises:
+            UsageError: There is no cloud of this name.
+        """
+        return self.client(cloud or self._cloud_of(job))
 
     def close(self) -> None:
         """Drop connections. Jobs live on."""

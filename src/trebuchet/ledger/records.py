@@ -133,6 +133,32 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Intended:
+    """A new job with what it is made from.
+
+    Attributes:
+        job: Its row.
+        config: The job file's content with the values left out.
+        candidates: What may be created for it.
+        prices: US dollars an hour of each of them, where known.
+    """
+
+    job: Job
+    config: Mapping[str, Any]
+    candidates: tuple[SandboxSpec, ...]
+    prices: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """An attempt's sandbox that exists now, and where a browser shows it."""
+
+    attempt: Attempt
+    sandbox_id: str
+    dashboard: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """Something that happened to a job.
 

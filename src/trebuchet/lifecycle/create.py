@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import (
@@ -11,6 +12,7 @@ from trebuchet.errors import (
     ImageBuildError,
     JobNotFoundError,
     LaunchError,
+    NotFoundError,
     RateLimitedError,
     TrebuchetError,
 )
@@ -86,11 +88,34 @@ def create(
         raise LaunchError(f"{job.name} was cancelled before its sandbox was created.")
     build = BuildLog(context.settings, job.key, also=on_build_output)
     with transfer_told(context.settings, job.key, on_sent) as told:
+
+        def ask() -> str:
+            return context.engine.create(spec, on_build_output=build.write, on_sent=told)
+
         try:
-            sandbox_id = _patiently(context, job, lambda: _once(context, job, spec, build, told))
+            sandbox_id = _patiently(context, job, lambda: _once(context, job, spec, ask))
         except ImageBuildError as error:
             raise build.failed(error) from error
     build.succeeded()
+    context.learn_id(job.current, sandbox_id)
+    return sandbox_id
+
+
+def go_on(context: Context, job: Job, spec: SandboxSpec, first: Callable[[], str]) -> str:
+    """As `create` for an attempt that was asked for already: what came of that is for `first` to tell.
+
+    Raises:
+        TrebuchetError: As `create` does.
+    """
+
+    def begun() -> str:
+        try:
+            return first()
+        except NotFoundError:  # something that was remembered is gone; this looks it up anew
+            return context.engine.create(spec)
+
+    asks = chain([begun], repeat(lambda: context.engine.create(spec)))
+    sandbox_id = _patiently(context, job, lambda: _once(context, job, spec, next(asks)))
     context.learn_id(job.current, sandbox_id)
     return sandbox_id
 
@@ -107,11 +132,9 @@ def _patiently(context: Context, job: Job, ask: Callable[[], str]) -> str:
     return ask()
 
 
-def _once(
-    context: Context, job: Job, spec: SandboxSpec, build: BuildLog, on_sent: Callable[[Sent], None]
-) -> str:
+def _once(context: Context, job: Job, spec: SandboxSpec, ask: Callable[[], str]) -> str:
     try:
-        return context.engine.create(spec, on_build_output=build.write, on_sent=on_sent)
+        return ask()
     except AlreadyExistsError:
         return _the_one_of_that_name(context, job)
     except ClusterUnreachableError as error:

@@ -113,7 +113,8 @@ def advance(context: Context, job: Job, listed: Collection[str], queued: Mapping
     elif job.cancel_at is not None and job.sandbox_id in listed:
         create.terminate(context, job.sandbox_id)
     elif tell_what_for(context, job, queued):
-        return
+        if not _held(context, job) and is_out_of_patience(context, job):
+            _next_or_give_up(context, job)
     elif job.cancel_at is None and _held(context, job):
         return  # What becomes of its sandbox is for the one that waits for a GPU with it.
     elif job.sandbox_id in listed and not _may_queue(context, job):

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 SCRIPT = 'echo "$SKYPILOT_NUM_GPUS_PER_NODE GPUs for $WHO, resumed: ${TREBUCHET_RESUME-no}"'
 
 
-LONG_ENOUGH_TO_START_S = 4.0
-"""A sandbox that has its GPU and is being started still counts as waiting."""
-
-
-def up(bench: Bench, run: str, *, wait_for_gpu: float | None = LONG_ENOUGH_TO_START_S) -> JobStatus:
+def up(bench: Bench, run: str, *, wait_for_gpu: float | None = 0.5) -> JobStatus:
     """Launch what prefers two H100 and can do with one A100."""
     either = ({"accelerators": "H100:2"}, {"accelerators": "A100-80GB"})
     resources = JobResources(cloud="local", any_of=either)
@@ -39,7 +35,7 @@ def test_after_the_wait_the_next_candidate_is_used_and_what_was_tried_is_told(be
     followed = "".join(entry.message for entry in bench.launcher.logs(launched.key, follow=True))
     done = bench.ended(launched)
     told = json.loads(done.metadata)
-    assert (done.state, told["gpu"], told["tried"]) == (JobState.SUCCEEDED, "A100-80GB", ["H100:2"])
+    assert (done.state, told["gpu"], told["tried"]) == (JobState.SUCCEEDED, "A100-80GB:1", ["H100:2"])
     assert followed == "1 GPUs for canary, resumed: no\n"
     assert kinds(bench, done).count("created") == 2
     [turn] = [event for event in bench.launcher.events(done.key) if event.kind == "again"]
@@ -83,12 +79,12 @@ def test_what_the_service_refuses_for_want_of_capacity_is_not_asked_for_again(be
 
 def test_where_none_is_to_be_had_the_job_fails_and_leaves_nothing(bench: Bench) -> None:
     bench.engine.hold_gpus(H100=4, **{"A100-80GB": 1})
-    launched = up(bench, "sleep 60", wait_for_gpu=0.5)
+    launched = up(bench, "sleep 60")
     wait_until(lambda: bench.launcher.find(launched.key, cached=True).done)
     failed = bench.launcher.find(launched.key)
     told = json.loads(failed.metadata)
     assert (failed.state, failed.reason) == (JobState.FAILED, Reason.LAUNCH_FAILED)
-    assert (told["gpu"], told["tried"]) == ("A100-80GB", ["H100:2"])
+    assert (told["gpu"], told["tried"]) == ("A100-80GB:1", ["H100:2"])
     assert bench.running() == []
 
 

@@ -108,6 +108,14 @@ class Builds:
         """Take what was made without a build: a snapshot."""
         self._shelf.put(built)
 
+    def all(self) -> list[Built]:
+        """All that have ended."""
+        return list(self._shelf)
+
+    def forget(self, image_id: str) -> None:
+        """Forget the end of a build; its files are somebody else's care."""
+        self._shelf.drop(image_id)
+
     def result(self, image_id: str) -> Built | None:
         """The end of an image's build; None while there is none."""
         return None if image_id in self._running else self._known(image_id)

@@ -109,6 +109,7 @@ class Furniture:
             gpus=sandbox.standing.gpus if self._devices else (),
             memory_mib=ask.memory_mib,
             cpus=ask.cpus,
+            wants_cpus=ask.wants_cpus,
             timeout_s=ask.timeout_s,
             pty=ask.pty,
             network=ask.network,

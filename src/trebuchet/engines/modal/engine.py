@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from trebuchet.engines.modal.access import ModalAccess
@@ -11,11 +14,12 @@ from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     import modal
 
-    from trebuchet.engines.base import Identity, Observation, Stretch, VolumeFile
+    from trebuchet.engines.base import GpuUsage, Identity, Observation, Stretch, Usage, VolumeFile
     from trebuchet.engines.modal.access import Access, Credentials
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import SandboxSpec
@@ -82,6 +86,18 @@ class SdkEngine:
         if spec.gpu is not None:
             self._scheduled.add(sandbox_id)
         return sandbox_id
+
+    def begin(
+        self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None
+    ) -> Future[str]:
+        from trebuchet.engines.modal.request import begin  # noqa: PLC0415 - imports the SDK
+
+        connection = self._connection
+        if connection is None or not connection.trusted:
+            connection = self._connect(self._access.current())
+        with translated():
+            connection.require_answer()
+            return begin(connection, spec, on_build_output)
 
     def find(self, tags: Mapping[str, str]) -> list[str]:
         if self._access.known() is None:
@@ -209,6 +225,23 @@ class SdkEngine:
             }
 
         return self._ask_about(sandbox_id, ask)
+
+    def usage(self, sandbox_id: str) -> Usage | None:
+        from trebuchet.engines.modal.usage import READ_PROCESSES, usage_of  # noqa: PLC0415 - rarely wanted
+
+        return usage_of(self._said_inside(sandbox_id, READ_PROCESSES))
+
+    def gpu_usage(self, sandbox_id: str) -> GpuUsage | None:
+        from trebuchet.engines.modal.usage import READ_GPUS, gpu_usage_of  # noqa: PLC0415 - rarely wanted
+
+        return gpu_usage_of(self._said_inside(sandbox_id, READ_GPUS))
+
+    def _said_inside(self, sandbox_id: str, script: str) -> bytes:
+        """What a small script prints inside; nothing where it fails."""
+        said = io.BytesIO()
+        with Path(os.devnull).open("rb") as nothing:
+            self.exec(sandbox_id, ("sh", "-c", script), stdin=nothing, stdout=said)
+        return said.getvalue()
 
     def list_files(self, volume: str, path: str) -> list[VolumeFile]:
         from trebuchet.engines.modal.volumes import list_files  # noqa: PLC0415 - imports the SDK
