@@ -44,7 +44,7 @@ def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--wait-for-gpu", type=length_of_time, metavar="TIME",
-                help="Ask for a GPU this long, then fail.",
+                help="Ask for a GPU this long, then for the next one that the file names, or fail.",
             ),
         ]
     ):  # fmt: skip

@@ -13,6 +13,7 @@ from trebuchet.client.log_stream import ModalLogStream
 from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, LaunchError, UsageError
 from trebuchet.lifecycle import cancel, launch, naming, reconcile
 from trebuchet.lifecycle.adopt import adopt
+from trebuchet.lifecycle.candidates import tried
 from trebuchet.lifecycle.contexts import Contexts
 from trebuchet.lifecycle.view import status_of
 from trebuchet.settings import Settings
@@ -87,7 +88,8 @@ class Client:
             cluster_name: The label; None for the sandbox's id.
             timeout: Seconds until the job is ended; None for the job file's own, then 24 hours.
             key: Makes the launch idempotent: a job of this key is given back instead of launched again.
-            wait_for_gpu: Seconds to go on asking for a GPU; None for as long as the SDK does (21 minutes).
+            wait_for_gpu: Seconds to go on asking for a GPU, each that the job may have; None for as long as
+                the SDK does (21 minutes), or 5 minutes for each of several.
             progress: Is told how it goes on.
 
         Raises:
@@ -358,7 +360,14 @@ class Client:
             job: The row.
             stale: Why it could not be looked up just now.
         """
-        return status_of(job, cost_per_hour=self._cost(job), stale=stale, now=self._contexts.clock.now())
+        return status_of(
+            job,
+            cost_per_hour=self._cost(job),
+            stale=stale,
+            now=self._contexts.clock.now(),
+            # Only a job that went on to another candidate has any, so few rows cost this question.
+            tried=tried(self._contexts.ledger.attempts(job.key), job) if job.current.candidate else (),
+        )
 
     def _cost(self, job: Job) -> float | None:
         if self._price is None:

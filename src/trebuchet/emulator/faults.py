@@ -34,6 +34,7 @@ class Fault:
             cut the connection instead of answering (`lose_answer`).
         seconds: How long to wait first.
         status: The gRPC status of a refusal.
+        message: Its words; empty for words that say it is on purpose.
         times: How often it goes wrong; None for always.
         after: How many such calls go right before.
     """
@@ -42,6 +43,7 @@ class Fault:
     action: Action
     seconds: float = 0.0
     status: str = "UNAVAILABLE"
+    message: str = ""
     times: int | None = None
     after: int = 0
 
@@ -93,7 +95,7 @@ class Faults:
             case "delay":
                 await answer()
             case "refuse":
-                raise GRPCError(Status[fault.status], f"{call} was refused on purpose.")
+                raise GRPCError(Status[fault.status], fault.message or f"{call} was refused on purpose.")
             case "cut":
                 _cut(stream)
             case "lose_answer":

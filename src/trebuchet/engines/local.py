@@ -97,8 +97,12 @@ class LocalEngine(SdkEngine):
 
     def poll(self, sandbox_id: str) -> Observation:
         seen = super().poll(sandbox_id)
-        reason = None if seen.state.is_final else self.queued().get(sandbox_id)
-        return seen if reason is None else replace(seen, state=JobState.PENDING, waiting_for=reason)
+        if seen.state.is_final:
+            return seen
+        reason = self.queued().get(sandbox_id)
+        if reason is None:  # It has what it waited for, and runs or is being started.
+            return replace(seen, state=JobState.RUNNING, waiting_for=None)
+        return replace(seen, state=JobState.PENDING, waiting_for=reason)
 
     def usage(self, sandbox_id: str) -> Usage | None:
         # They run here: no command in the sandbox is needed.

@@ -51,7 +51,7 @@ class Scalar:
     def fits(self, value: Any) -> bool:
         if isinstance(value, bool) and bool not in self.types:
             return False
-        return isinstance(value, self.types) and not (isinstance(value, float) and not math.isfinite(value))
+        return isinstance(value, self.types) and not _is_endless(value)
 
     def read(self, entry: Entry, key: str, problems: Problems) -> Any:
         del key, problems
@@ -277,8 +277,15 @@ _KINDS = (
 
 
 def _kind(value: object) -> str:
+    if _is_endless(value):
+        return "infinite or no number at all"
     return next((said for types, said in _KINDS if isinstance(value, types)), "a date")
 
 
 def _quoting(shape: Shape, value: Any) -> str | None:
-    return "put it in quotes" if shape.fits("") and not isinstance(value, (dict, list)) else None
+    quotable = not isinstance(value, (dict, list)) and not _is_endless(value)
+    return "put it in quotes" if shape.fits("") and quotable else None
+
+
+def _is_endless(value: object) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from trebuchet.errors import CapacityError, TrebuchetError
 from trebuchet.keeper.archiving import Archiving
 from trebuchet.keeper.watch import Watch
-from trebuchet.lifecycle import reconcile
+from trebuchet.lifecycle import candidates, reconcile
 from trebuchet.lifecycle.again import is_due
 from trebuchet.lifecycle.launch import end_if_unwanted
 
@@ -138,21 +138,34 @@ def hold(context: Context, job: Job) -> None:
 
 
 def _until_created(context: Context, job: Job) -> None:
-    candidates = context.ledger.recipe(job.key).candidates
+    alternatives = context.ledger.recipe(job.key).candidates
     while True:
         try:
             reconcile.create_as_written(context, job)
-        except CapacityError:
-            job = context.fresh(job)
-            if job.cancel_at is not None:
+        except TrebuchetError as error:
+            now = context.fresh(job)
+            if now.current.number != job.current.number:
+                return  # It was given up for the next candidate, which the next turn takes up.
+            if not isinstance(error, CapacityError) or now.cancel_at is not None:
                 raise
-            following = (job.current.candidate + 1) % len(candidates)
-            gpu = candidates[following].gpu
-            context.ledger.no_capacity(job.current, candidate=following, gpu=gpu, at=context.clock.now())
-            context.clock.sleep(_PAUSE_WITHOUT_CAPACITY_S)
-            job = context.fresh(job)
-            if reconcile.is_out_of_patience(context, job):
-                raise reconcile.no_gpu_in_time(job) from None
+            if candidates.begin_next(context, now, error):
+                return
+            job = _once_more(context, now, (now.current.candidate + 1) % len(alternatives))
         else:
             context.ledger.running(context.fresh(job).current, at=context.clock.now())
             return
+
+
+def _once_more(context: Context, job: Job, candidate: int) -> Job:
+    """Ask again after a pause, where all candidates have been asked for.
+
+    Raises:
+        CapacityError: The time to ask is over.
+    """
+    gpu = context.ledger.recipe(job.key).candidates[candidate].gpu
+    context.ledger.no_capacity(job.current, candidate=candidate, gpu=gpu, at=context.clock.now())
+    context.clock.sleep(_PAUSE_WITHOUT_CAPACITY_S)
+    job = context.fresh(job)
+    if reconcile.is_out_of_patience(context, job):
+        raise reconcile.no_gpu_in_time(job) from None
+    return job

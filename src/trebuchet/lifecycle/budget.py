@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trebuchet.status import Reason
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -90,8 +92,8 @@ def _affordable_s(recipe: Recipe, candidate: int, attempts: Sequence[Attempt]) -
 
 
 def used_s(attempt: Attempt) -> float:
-    """Seconds that an ended attempt's sandbox has lived; never more than it was given."""
-    if attempt.created_at is None or attempt.end_at is None:
+    """Seconds that an ended attempt's sandbox has lived, at most what it was given; none in a queue alone."""
+    if attempt.created_at is None or attempt.end_at is None or attempt.reason is Reason.LAUNCH_FAILED:
         return 0.0
     lived = max(0.0, attempt.end_at - attempt.created_at)
     return lived if attempt.allotted_s is None else min(lived, attempt.allotted_s)

@@ -31,6 +31,9 @@ nobody expects it."""
 WAIT_FOR_GPU_S = 1_300.0
 """How long a GPU is waited for unless the user says otherwise: once as long as the SDK does by itself."""
 
+WAIT_BESIDE_OTHERS_S = 300.0
+"""The same for each of several candidates."""
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -70,7 +73,8 @@ def make_intent(
     commit, dirty = code or git_state(job.working_dir)
     watched = may_follow(config_as_data(job), context.settings.longest_s)
     keeps_values = need_keeping(plan.candidates) and (first.gpu is not None or watched)
-    gpu_patience = None if first.gpu is None else (wait_for_gpu or WAIT_FOR_GPU_S)
+    usual = WAIT_BESIDE_OTHERS_S if len(plan.candidates) > 1 else WAIT_FOR_GPU_S
+    gpu_patience = None if first.gpu is None else (wait_for_gpu or usual)
     return Job(
         key=key,
         name=name,

@@ -53,4 +53,5 @@ def may_follow(config: Mapping[str, Any], longest_s: int) -> bool:
 
 def resumes(attempts: Sequence[Attempt], number: int) -> bool:
     """Whether an attempt goes on where the one before was interrupted through no fault of its own."""
-    return any(one.number == number - 1 and one.reason in _INTERRUPTED for one in attempts)
+    began = [one for one in attempts if one.number < number and one.reason is not Reason.LAUNCH_FAILED]
+    return bool(began) and max(began, key=lambda one: one.number).reason in _INTERRUPTED

@@ -18,7 +18,7 @@ from trebuchet.errors import (
     TrebuchetError,
 )
 from trebuchet.ledger import Outcome
-from trebuchet.lifecycle import again, create, observe
+from trebuchet.lifecycle import again, candidates, create, observe
 from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound
 from trebuchet.lifecycle.values import drop
@@ -114,7 +114,8 @@ def advance(context: Context, job: Job, listed: Collection[str], queued: Mapping
     elif job.cancel_at is not None and job.sandbox_id in listed:
         create.terminate(context, job.sandbox_id)
     elif tell_what_for(context, job, queued):
-        return
+        if not _held(context, job) and is_out_of_patience(context, job):
+            _next_or_give_up(context, job)
     elif job.cancel_at is None and _held(context, job):
         return  # What becomes of its sandbox is for the one that waits for a GPU with it.
     elif job.sandbox_id in listed and not _may_queue(context, job):
@@ -157,7 +158,7 @@ def look_up(context: Context, job: Job) -> None:
     elif seen.state is JobState.RUNNING:
         context.ledger.running(job.current, at=now)
     elif is_out_of_patience(context, job):
-        give_up(context, job, no_gpu_in_time(job))
+        _next_or_give_up(context, job)
     else:
         context.ledger.waits(job.key, seen.waiting_for, at=now)
 
@@ -237,13 +238,15 @@ def settle_launch(context: Context, job: Job, make: Callable[[Context, Job], obj
         elif job.cancel_at is not None:
             end(context, job, observe.cancelled(job))
         elif (obstacle := _obstacle(context, job)) is not None:
-            end(context, job, observe.launch_failed(obstacle))
+            if not (isinstance(obstacle, CapacityError) and candidates.begin_next(context, job, obstacle)):
+                end(context, job, observe.launch_failed(obstacle))
         elif make is not None:
             _make(context, job, make)
 
 
 def _make(context: Context, job: Job, make: Callable[[Context, Job], object]) -> None:
     try:
+        candidates.clear_the_way(context, job)
         make(context, job)
     except TrebuchetError as error:
         if isinstance(error, ClusterUnreachableError) and job.current.number > 1:
@@ -325,6 +328,16 @@ def no_gpu_in_time(job: Job) -> CapacityError:
         "that it was to ask for one.",
         hint="Ask for longer with --wait-for-gpu, or for another type.",
     )
+
+
+def _next_or_give_up(context: Context, job: Job) -> None:
+    """Let a job that has waited long enough for one GPU wait for the next one that it may have."""
+    if candidates.begin_next(context, job, no_gpu_in_time(job)):
+        candidates.end_abandoned(context, context.fresh(job))
+        if context.settings.keeper:
+            ensure_keeper(context)
+    else:
+        give_up(context, job, no_gpu_in_time(job))
 
 
 def give_up(context: Context, job: Job, error: BaseException) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from trebuchet.status import JobState, JobStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trebuchet.ledger import Job
 
 
@@ -18,6 +20,7 @@ def status_of(
     cost_per_hour: float | None = None,
     stale: str | None = None,
     now: float | None = None,
+    tried: Sequence[str] = (),
 ) -> JobStatus:
     """The job as last seen.
 
@@ -26,6 +29,7 @@ def status_of(
         cost_per_hour: Where a price function told.
         stale: Why it could not be looked up just now; None where it was, or need not be.
         now: Seconds since the epoch, for the age of a stale state.
+        tried: The GPUs that were asked for in vain before this one.
     """
     identifier = job.sandbox_id or job.key
     return JobStatus(
@@ -33,7 +37,7 @@ def status_of(
         id=identifier,
         cluster=job.cluster if job.cluster is not None else identifier,
         state=job.state,
-        metadata=json.dumps(_metadata(job, stale, now)),
+        metadata=json.dumps(_metadata(job, stale, now) | ({"tried": list(tried)} if tried else {})),
         key=job.key,
         reason=job.reason,
         exit_code=job.exit_code,

@@ -137,6 +137,10 @@ def test_alias_inside_what_it_stands_for_is_refused() -> None:
         ("", "The file is empty"),
         ("---\n---\n", "The file is empty"),
         ("envs: {A: [1]}\nrun: x\n", "'envs.A' must be text, and is a list"),
+        (
+            "resources: {memory: .inf}\nrun: x\n",
+            "'resources.memory' must be a number or text, and is infinite or no number at all.",
+        ),
     ],
 )
 def test_fault_is_told_with_its_place(text: str, said: str) -> None:
