@@ -199,7 +199,10 @@ def summary(status: JobStatus, *, now: float) -> str:
 
 
 def _cost(status: JobStatus, now: float) -> float | None:
-    """US dollars, where the price is known."""
+    """US dollars: what the control plane says, else by the price, where one is known."""
+    told = metadata_of(status).get("cost")
+    if told is not None:
+        return float(told)
     if status.cost_per_hour is None or status.start_at is None:
         return None
     return status.cost_per_hour * ((status.end_at or now) - status.start_at) / 3_600

@@ -19,11 +19,13 @@ from trebuchet.emulator.endpoint import Endpoint, code_in_use, read_or_make_toke
 from trebuchet.emulator.errors import EmulatorError
 from trebuchet.emulator.faults import Faults
 from trebuchet.emulator.process.host import ProcessHost
+from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.rpc.call import Repeats, Site
 from trebuchet.emulator.rpc.serving import GrpcServer
 from trebuchet.emulator.rpc.tokens import Tokens
 from trebuchet.emulator.visits import Visits
 from trebuchet.emulator.world.admission import Room
+from trebuchet.emulator.world.rates import Rates
 from trebuchet.emulator.world.world import World
 
 if TYPE_CHECKING:
@@ -99,7 +101,8 @@ async def assemble(
     make_private_folder(state)
     token_id, token_secret = read_or_make_token(state)
     listening = _bind(state, port)
-    async with ProcessHost(state, layers=layers) as host:
+    limits = Limits(**machine.disk_limits(state))
+    async with ProcessHost(state, layers=layers, limits=limits) as host:
         world = _make_world(state, host, gpus, sharing)
         await world.sandboxes.recover()
         address = "{}:{}".format(*listening.getsockname())
@@ -120,13 +123,15 @@ async def assemble(
 
 
 def _make_world(state: Path, host: ProcessHost, gpus: str | None, sharing: Sharing) -> World:
+    rates = Rates(machine.declared_rates())
     if gpus is not None:
         declared = machine.declared_gpus(gpus)
         names = [name for name, count in declared.items() for _ in range(count)]
         room = Room(**machine.declared_room())
-        return World(state, host, gpus=names, real_gpus=False, room=room, sharing=sharing)
+        return World(state, host, gpus=names, real_gpus=False, room=room, sharing=sharing, rates=rates)
     room = Room(**machine.real_room() | machine.declared_room())
-    return World(state, host, gpus=machine.real_gpus(), real_gpus=True, room=room, sharing=sharing)
+    real = machine.real_gpus()
+    return World(state, host, gpus=real, real_gpus=True, room=room, sharing=sharing, rates=rates)
 
 
 def _bind(state: Path, port: int | None) -> socket.socket:

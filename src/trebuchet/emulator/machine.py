@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from trebuchet.emulator.errors import EmulatorError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from pathlib import Path
 
 DECLARED = re.compile(r"(?:(\d+)x)?([A-Za-z][A-Za-z0-9-]*\d[A-Za-z0-9-]*)")
 """Every name of a GPU has a letter first and a digit somewhere."""
@@ -78,6 +84,26 @@ def real_room() -> dict[str, float]:
     return {"cpus": (os.cpu_count() or 1) / THREADS_A_CORE, "memory_mib": memory}
 
 
+def declared_rates() -> dict[str, Decimal]:
+    """The prices that `TREBUCHET_LOCAL_RATES` pretends: a JSON object of US dollars an hour, by name.
+
+    Raises:
+        EmulatorError: It is none.
+    """
+    declared = os.environ.get("TREBUCHET_LOCAL_RATES")
+    if not declared:
+        return {}
+    from decimal import Decimal  # noqa: PLC0415 - rarely needed
+
+    try:
+        return {str(name): Decimal(str(rate)) for name, rate in json.loads(declared).items()}
+    except (ValueError, ArithmeticError, AttributeError):
+        raise EmulatorError(
+            "TREBUCHET_LOCAL_RATES cannot be read.",
+            'Write a JSON object like {"gpu_hour_cost_h100": "4", "cpu_hour_cost_sandbox": "0.1"}.',
+        ) from None
+
+
 def declared_room() -> dict[str, float]:
     """What of these `TREBUCHET_LOCAL_CPUS` and `TREBUCHET_LOCAL_MEMORY_MIB` say instead.
 
@@ -86,6 +112,22 @@ def declared_room() -> dict[str, float]:
     """
     names = {"cpus": "TREBUCHET_LOCAL_CPUS", "memory_mib": "TREBUCHET_LOCAL_MEMORY_MIB"}
     return {key: _number(name, os.environ[name]) for key, name in names.items() if os.environ.get(name)}
+
+
+def disk_limits(state: Path) -> dict[str, int]:
+    """Bytes that one sandbox may have written, and that are to stay free where the state lies.
+
+    `TREBUCHET_LOCAL_DISK_GIB` and `TREBUCHET_LOCAL_KEEP_FREE_GIB` say them. Without the second it is 1 GiB,
+    or a twentieth of a disk on which that is less.
+
+    Raises:
+        EmulatorError: One of them is no number above 0.
+    """
+    room = os.statvfs(state)
+    found = {"keep_free_bytes": min(1 << 30, room.f_blocks * room.f_frsize // 20)}
+    names = {"disk_bytes": "TREBUCHET_LOCAL_DISK_GIB", "keep_free_bytes": "TREBUCHET_LOCAL_KEEP_FREE_GIB"}
+    said = {key: _number(name, os.environ[name]) for key, name in names.items() if os.environ.get(name)}
+    return found | {key: int(gib * 2**30) for key, gib in said.items()}
 
 
 def _number(name: str, text: str) -> float:

@@ -18,10 +18,11 @@ from trebuchet.errors import LocalEngineError
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from trebuchet.engines.base import Observation
+    from trebuchet.sandbox import SandboxSpec
     from trebuchet.settings import Settings
 
 ENVIRONMENT = "local"
@@ -70,7 +71,12 @@ def _credentials(endpoint: daemon.Endpoint) -> Credentials:
 
 
 class LocalEngine(SdkEngine):
-    """Sandboxes on this machine."""
+    """Sandboxes on this machine, which cost nothing."""
+
+    knows_costs = False
+
+    def prices(self, specs: Sequence[SandboxSpec]) -> list[float | None]:
+        return [0.0] * len(specs)
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, LocalAccess(settings))
@@ -178,6 +184,29 @@ class LocalDaemon:
                 # What stands in for Modal does with volumes as Modal does; jobs' volumes are never copied.
                 sharing="isolated" if self._stands_alone else "shared",
             )
+
+    def reclaim(self, *, older_than_s: float, volumes: bool, really: bool) -> list[dict[str, object]]:
+        """What of the disk can be had back, and, if `really`, have it back; starts it where none runs.
+
+        Each has `kind`, `id`, `size` in bytes and `why`. Nothing that is alive is among it.
+
+        Args:
+            older_than_s: Of what may be wanted again, only what is older.
+            volumes: Also volumes that nothing alive has and nobody changed since.
+            really: Whether to remove it.
+
+        Raises:
+            LocalEngineError: The daemon cannot be started, or could not do it.
+        """
+        with _told_as_ours():
+            endpoint = daemon.ensure(self.state)
+            return daemon.reclaim(endpoint, older_than_s=older_than_s, volumes=volumes, really=really)
+
+    def limits(self) -> str:
+        """What a sandbox's limits rest on here, in words; empty where the kernel holds them all."""
+        from trebuchet.emulator.process.cgroups import NOT_HELD, find_cgroups  # noqa: PLC0415 - heavy
+
+        return "" if find_cgroups() else NOT_HELD
 
     def isolation(self) -> tuple[str, tuple[str, ...]]:
         """How sandboxes are kept apart from this machine, and what they miss by it, a sentence each."""

@@ -18,6 +18,7 @@ from trebuchet.emulator.world.image_names import ImageNames
 from trebuchet.emulator.world.images import Images
 from trebuchet.emulator.world.logs import LogViews
 from trebuchet.emulator.world.mounts import Mounts
+from trebuchet.emulator.world.reclaim import Reclaim
 from trebuchet.emulator.world.sandboxes import Sandboxes
 from trebuchet.emulator.world.secrets import Secrets
 from trebuchet.emulator.world.snapshots import Snapshots
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.admission import Room
+    from trebuchet.emulator.world.rates import Rates
     from trebuchet.emulator.world.views import Sharing
 
 
@@ -47,6 +49,7 @@ class World:
         real_gpus: bool,
         room: Room,
         sharing: Sharing,
+        rates: Rates,
     ) -> None:
         """Read what an earlier daemon left.
 
@@ -57,9 +60,11 @@ class World:
             real_gpus: Whether these are devices, or pretended.
             sharing: Whether sandboxes that have the same volume see one folder, or each has a copy.
             room: Processor cores and memory that sandboxes may take together.
+            rates: What things are said to cost.
         """
         make_private_folder(state)
         self.host = host
+        self.rates = rates
         self.environments = Environments(state / "environments")
         self.apps = Apps(state / "apps")
         self.images = Images(state / "images")
@@ -97,3 +102,4 @@ class World:
         )
         self.logs = LogViews(host)
         self.inputs = Inputs(host)
+        self.reclaim = Reclaim(state, self)

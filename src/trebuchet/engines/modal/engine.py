@@ -14,6 +14,7 @@ from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     import modal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.settings import Settings
     from trebuchet.status import LogEntry, LogPosition, LogSource
+    from trebuchet.uploads import Sent
 
 _Answer = TypeVar("_Answer")
 _ID_PREFIX = "sb-"
@@ -34,6 +36,8 @@ class SdkEngine:
 
     The SDK is imported at the first call, not before.
     """
+
+    knows_costs = True
 
     def __init__(self, settings: Settings, access: Access) -> None:
         self.cloud = access.cloud
@@ -59,7 +63,13 @@ class SdkEngine:
     def is_asleep(self) -> bool:
         return False
 
-    def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
+    def create(
+        self,
+        spec: SandboxSpec,
+        *,
+        on_build_output: Callable[[str], None] | None = None,
+        on_sent: Callable[[Sent], None] | None = None,
+    ) -> str:
         from trebuchet.engines.modal.request import create  # noqa: PLC0415 - imports the SDK
 
         connection = self._connect(self._access.current())
@@ -67,17 +77,29 @@ class SdkEngine:
             connection.require_answer()
             warm = connection.remembers
             try:
-                sandbox_id = create(connection, spec, on_build_output)
+                sandbox_id = create(connection, spec, on_build_output, on_sent)
             except Exception as error:
                 if not (warm and _says_not_found(error)):
                     raise
                 # Something that was found earlier is gone. Nothing was created, so asking anew is safe.
                 connection.forget()
-                sandbox_id = create(connection, spec, on_build_output)
+                sandbox_id = create(connection, spec, on_build_output, on_sent)
             connection.answered()
         if spec.gpu is not None:
             self._scheduled.add(sandbox_id)
         return sandbox_id
+
+    def begin(
+        self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None
+    ) -> Future[str]:
+        from trebuchet.engines.modal.request import begin  # noqa: PLC0415 - imports the SDK
+
+        connection = self._connection
+        if connection is None or not connection.trusted:
+            connection = self._connect(self._access.current())
+        with translated():
+            connection.require_answer()
+            return begin(connection, spec, on_build_output)
 
     def find(self, tags: Mapping[str, str]) -> list[str]:
         if self._access.known() is None:
@@ -274,6 +296,19 @@ class SdkEngine:
 
         if self._access.known() is not None:
             self._ask(lambda connection: delete_secret(connection, name))
+
+    def prices(self, specs: Sequence[SandboxSpec]) -> list[float | None]:
+        from trebuchet.engines.modal.money import price_an_hour  # noqa: PLC0415 - imports the SDK
+
+        rates = self._ask(lambda connection: connection.rates)
+        return [price_an_hour(rates, spec) for spec in specs]
+
+    def cost(self, sandbox_id: str) -> float | None:
+        from trebuchet.engines.modal.money import actual_cost  # noqa: PLC0415 - imports the SDK
+
+        if self._access.known() is None:
+            return None
+        return self._ask(lambda connection: actual_cost(connection, sandbox_id))
 
     def close(self) -> None:
         with self._lock:
