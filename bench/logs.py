@@ -26,11 +26,16 @@ def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 before, peak, size, first, began = resident(), 0.0, 0, None, time.perf_counter()
+worked = time.process_time()
 """
 REPORT = """
 took = time.perf_counter() - began
 above = max(peak, resident()) - before
-print(f"{size / took / 1e6:6.1f} MB/s, first after {first:.2f} s, {above:6.1f} MiB above")
+worked = time.process_time() - worked
+print(
+    f"{size / took / 1e6:6.1f} MB/s, {size / worked / 1e6:6.1f} MB for a second of processor, "
+    f"first after {first:.2f} s, {above:6.1f} MiB above"
+)
 """
 OURS = """
 for number, entry in enumerate(launcher.logs(sys.argv[1], follow=True)):

@@ -31,6 +31,9 @@ KINDS = {
     "file": api_pb2.FileEntry.FILE,
     "directory": api_pb2.FileEntry.DIRECTORY,
     "symlink": api_pb2.FileEntry.SYMLINK,
+    "fifo": api_pb2.FileEntry.FIFO,
+    "socket": api_pb2.FileEntry.SOCKET,
+    "device": api_pb2.FileEntry.UNSPECIFIED,
 }
 NAMELESS = {api_pb2.OBJECT_CREATION_TYPE_ANONYMOUS_OWNED_BY_APP, api_pb2.OBJECT_CREATION_TYPE_EPHEMERAL}
 

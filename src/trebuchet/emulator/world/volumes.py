@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
+import stat
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -18,6 +20,15 @@ from trebuchet.emulator.world.shelf import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+_TOLD_BYTE = re.compile(r"\\x([0-9a-f]{2})")
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +165,10 @@ class Volumes:
         pure = PurePosixPath("/", path)
         if ".." in pure.parts or "\0" in path:
             raise InvalidError(f"{path!r} leads out of the volume.")
-        found = Path(os.path.realpath(root.joinpath(*pure.parts[1:])))
+        asked = root.joinpath(*pure.parts[1:])
+        if not os.path.lexists(asked):
+            asked = root.joinpath(*map(_as_on_disk, pure.parts[1:]))
+        found = Path(os.path.realpath(asked))
         if found != root and root not in found.parents:
             raise InvalidError(f"{path!r} leads out of the volume.")
         return found
@@ -286,12 +300,21 @@ def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
             yield from _walk(found, recursive=True)
 
 
+def _as_told(path: str) -> str:
+    r"""A path as text can hold it: a byte that is no UTF-8 is written `\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _as_on_disk(name: str) -> str:
+    """A name as it was told, with its bytes in their places."""
+    return _TOLD_BYTE.sub(lambda byte: os.fsdecode(bytes.fromhex(byte.group(1))), name)
+
+
 def _entry(root: Path, found: Path) -> VolumeEntry:
     known = found.lstat()
-    kind = "symlink" if found.is_symlink() else "directory" if found.is_dir() else "file"
     return VolumeEntry(
-        path=found.relative_to(root).as_posix(),
-        kind=kind,
+        path=_as_told(found.relative_to(root).as_posix()),
+        kind=_KINDS.get(stat.S_IFMT(known.st_mode), "device"),
         size=known.st_size,
         modified_at=int(known.st_mtime),
     )

@@ -1,0 +1,51 @@
+"""Outputs with names and kinds that nobody would wish for come home as they are, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("home")
+
+SCRIPT = r"""
+cd /outputs
+mkdir -p sub '...' .trebuchet-pull-x
+echo 1 > $'new\nline'; echo 2 > $'esc\e[31mred'; echo 3 > ' -rf'; echo 4 > '..x'; echo 5 > sub/ü
+echo 6 > $'bad\xff'; echo 7 > '\back'; echo 8 > 'a:b*?'; echo 9 > .trebuchet-pull-x/a
+ln -s /etc/passwd link; ln -s / folder-link; ln -s ../../.. sub/up; mkfifo fifo
+"""
+EXPECTED = {
+    "new\nline": "1", "esc\x1b[31mred": "2", " -rf": "3", "..x": "4", "sub/ü": "5",
+    "bad\\xff": "6", "\\back": "7", "a:b*?": "8", ".trebuchet-pull-x/a": "9",
+}  # fmt: skip
+
+
+def test_hostile_names_and_kinds(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], tmp_path: Path
+) -> None:
+    answer = trebuchet("up", job_file(SCRIPT), "--pull", "here")
+    assert answer.code == 0, answer.err
+    pulled = tmp_path / "here"
+    found = {
+        str(path.relative_to(pulled)): path.read_text().strip()
+        for path in pulled.rglob("*")
+        if not path.is_dir()
+    }
+    assert found == EXPECTED
+    assert not any(path.is_symlink() for path in pulled.rglob("*"))
+    assert {path.name for path in tmp_path.iterdir()} == {"here", "job.yaml"}
+
+    key = trebuchet("status", "--json").json[0]["key"]
+    listed = trebuchet("outputs", key)
+    assert listed.code == 0
+    assert "\x1b" not in listed.out
+    assert "new\nline" not in listed.out
+    assert trebuchet("cat", key, "bad\\xff").out == "6\n"
+    for path in ("link", "folder-link/etc/passwd", "sub/up", "fifo"):
+        answer = trebuchet("cat", key, path)
+        assert (answer.code >= 200, answer.out) == (True, ""), path
