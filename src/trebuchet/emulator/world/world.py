@@ -45,7 +45,7 @@ class World:
         host: ProcessHost,
         *,
         gpus: Sequence[str],
-        real_gpus: bool,
+        minors: Sequence[int] | None = None,
         room: Room,
         sharing: Sharing,
     ) -> None:
@@ -55,7 +55,7 @@ class World:
             state: The engine's state directory.
             host: Runs the processes.
             gpus: The type of each GPU, by index.
-            real_gpus: Whether these are devices, or pretended.
+            minors: The numbers of their device nodes, by index; None where they are pretended.
             sharing: Whether sandboxes that have the same volume see one folder, or each has a copy.
             room: Processor cores and memory that sandboxes may take together.
         """
@@ -93,7 +93,7 @@ class World:
                 mounts=self.mounts,
                 volumes=self.volumes,
                 views=self.views,
-                devices=real_gpus,
+                minors=minors,
             ),
         )
         self.logs = LogViews(host)
