@@ -17,7 +17,7 @@ from trebuchet.emulator import nvidia
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Through the driver's own library, so that no toolkit is needed: count the devices, let a kernel write numbers.
+# Through the driver's own library, so that no toolkit is needed: count the devices, a kernel writes numbers.
 CUDA = r"""
 import ctypes, os
 cuda = ctypes.CDLL("libcuda.so.1")
