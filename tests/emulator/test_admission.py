@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import modal
@@ -14,6 +15,8 @@ from modal.exception import InvalidError
 from support.engine import Engine, local_engine, wait_until
 from support.sandboxes import supervisor_of
 from trebuchet.emulator.endpoint import daemon_lives
+from trebuchet.emulator.process.spec import ProcessState
+from trebuchet.emulator.world.sandbox import Outcome, Standing, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,3 +156,13 @@ def test_a_priority_that_is_none_is_refused(engine: Engine, priority: str) -> No
 def journal(engine: Engine, sandbox: modal.Sandbox) -> list[str]:
     text = (engine.state / "sandboxes" / sandbox.object_id / "journal").read_text()
     return [line for line in text.splitlines() if line]
+
+
+def test_what_was_lost_says_whether_the_machine_was_restarted() -> None:
+    before = result_of(ProcessState(phase="lost", started_at=1.0), Standing())
+    assert (before.outcome, before.message) == (
+        Outcome.LOST,
+        "The machine was restarted while the sandbox ran.",
+    )
+    since = result_of(ProcessState(phase="lost", started_at=time.time()), Standing())
+    assert since.message == "The sandbox's processes were ended from outside."

@@ -6,7 +6,7 @@ import asyncio
 import random
 import socket
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -224,3 +224,25 @@ def test_thousands_of_open_streams_do_not_stop_it(engine: Engine) -> None:
     idle, busy = drive(body)
     print(f"a list takes {idle * 1000:.1f} ms, beside 2,000 streams {busy * 1000:.1f} ms")
     assert busy < 10 * idle + 0.5
+
+
+def test_slow_and_silent_clients_do_not_slow_the_others(engine: Engine) -> None:
+    host, _, port = engine.endpoint.url.removeprefix("http://").partition(":")
+    halves = (b"", b"GE", b"GET /_trebuchet/health HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\xff\x01")
+
+    def median_of_runs() -> float:
+        took = []
+        for _ in range(3):
+            began = time.monotonic()
+            assert engine.run("true") == (0, "")
+            took.append(time.monotonic() - began)
+        return sorted(took)[1]
+
+    alone = median_of_runs()
+    with ExitStack() as stack:
+        for number in range(400):
+            raw = stack.enter_context(socket.create_connection((host, int(port))))
+            raw.sendall(halves[number % len(halves)])
+        beside = median_of_runs()
+    print(f"a sandbox takes {alone * 1000:.0f} ms, beside 400 slow clients {beside * 1000:.0f} ms")
+    assert beside < 3 * alone + 0.5

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trebuchet.emulator import machine, rpc
+from trebuchet.emulator import machine, nvidia, rpc
 from trebuchet.emulator.disk import make_private_folder, write_whole
 from trebuchet.emulator.door import Door
 from trebuchet.emulator.endpoint import Endpoint, code_in_use, read_or_make_token
@@ -128,10 +128,18 @@ def _make_world(state: Path, host: ProcessHost, gpus: str | None, sharing: Shari
         declared = machine.declared_gpus(gpus)
         names = [name for name, count in declared.items() for _ in range(count)]
         room = Room(**machine.declared_room())
-        return World(state, host, gpus=names, real_gpus=False, room=room, sharing=sharing, rates=rates)
+        return World(state, host, gpus=names, room=room, sharing=sharing, rates=rates)
     room = Room(**machine.real_room() | machine.declared_room())
-    real = machine.real_gpus()
-    return World(state, host, gpus=real, real_gpus=True, room=room, sharing=sharing, rates=rates)
+    devices = nvidia.devices()
+    return World(
+        state,
+        host,
+        gpus=[one.name for one in devices],
+        minors=[one.minor for one in devices],
+        room=room,
+        sharing=sharing,
+        rates=rates,
+    )
 
 
 def _bind(state: Path, port: int | None) -> socket.socket:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import subprocess
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from trebuchet.emulator import nvidia
 from trebuchet.emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
 
 DECLARED = re.compile(r"(?:(\d+)x)?([A-Za-z][A-Za-z0-9-]*\d[A-Za-z0-9-]*)")
 """Every name of a GPU has a letter first and a digit somewhere."""
-KNOWN_NAMES = re.compile(
-    r"\b(GB300|GB200|B300|B200|H200|H100|GH200|A100|L40S|L40|L4|A10G|A10|A6000|T4|V100|RTX\s?PRO\s?\d+|RTX\s?\d+\w*)\b"
-)
-
-
 NUMBER = re.compile(r"\d+(\.\d+)?")
 THREADS_A_CORE = 2
 """Modal counts physical cores, the operating system threads."""
@@ -40,7 +34,7 @@ def gpus() -> dict[str, int]:
     declared = os.environ.get("TREBUCHET_LOCAL_GPUS")
     if declared is not None:
         return declared_gpus(declared)
-    return dict(Counter(real_gpus()))
+    return dict(Counter(device.name for device in nvidia.devices()))
 
 
 def declared_gpus(declared: str) -> dict[str, int]:
@@ -58,24 +52,6 @@ def declared_gpus(declared: str) -> dict[str, int]:
             )
         found[match[2].upper()] += int(match[1] or 1)
     return dict(found)
-
-
-def real_gpus() -> list[str]:
-    """The name of each GPU that the driver lists, by its index; none where there is no driver."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    try:
-        listed = subprocess.run(
-            [tool, "--query-gpu=name", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [_short_name(line) for line in listed.stdout.splitlines() if line.strip()]
 
 
 def real_room() -> dict[str, float]:
@@ -134,13 +110,3 @@ def _number(name: str, text: str) -> float:
     if not NUMBER.fullmatch(text) or float(text) <= 0:
         raise EmulatorError(f"{name} cannot be read: {text!r}.", "Write a number above 0.")
     return float(text)
-
-
-def _short_name(marketing_name: str) -> str:
-    name = marketing_name.upper().replace("NVIDIA", "")
-    match = KNOWN_NAMES.search(name)
-    if match is not None and match[1] == "A100" and "80GB" in name:
-        return "A100-80GB"  # Modal's A100 alone is the one with 40 GB.
-    if match is not None:
-        return match[1].replace(" ", "-")
-    return re.sub(r"[^A-Z0-9]+", "-", marketing_name.upper()).strip("-")

@@ -23,15 +23,17 @@ def gpu_variables(gpus: Sequence[int], *, renumbered: bool) -> dict[str, str]:
     if not gpus:
         return {"CUDA_VISIBLE_DEVICES": "", "NVIDIA_VISIBLE_DEVICES": "void"}
     seen = range(len(gpus)) if renumbered else gpus
+    # The driver counts by bus; in CUDA's own order, the fastest first, a number may mean another one.
     return {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": ",".join(map(str, seen)),
         "NVIDIA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
     }
 
 
-def gpu_nodes(gpus: Sequence[int], devices: Path = Path("/dev")) -> Iterator[Bind]:
-    """The device nodes of these GPUs, as far as they exist: a pretend GPU has none."""
-    own = [devices / f"nvidia{index}" for index in gpus if (devices / f"nvidia{index}").exists()]
+def device_nodes(minors: Sequence[int], devices: Path = Path("/dev")) -> Iterator[Bind]:
+    """The device nodes of the GPUs with these numbers, as far as they exist, and those that all share."""
+    own = [devices / f"nvidia{minor}" for minor in minors if (devices / f"nvidia{minor}").exists()]
     if not own:
         return
     for node in (*own, *(devices / name for name in _SHARED_NODES)):

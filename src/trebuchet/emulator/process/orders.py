@@ -12,7 +12,7 @@ from trebuchet.emulator.process.cgroups import find_cgroups, group_order
 from trebuchet.emulator.process.cover import cover_key
 from trebuchet.emulator.process.errors import CannotStartError
 from trebuchet.emulator.process.file_tool import FILE_TOOL, place_file_tool
-from trebuchet.emulator.process.gpus import gpu_nodes, gpu_variables
+from trebuchet.emulator.process.gpus import device_nodes, gpu_variables
 from trebuchet.emulator.process.layers import COVER, PYTHON, SEEDS, ensure_layer
 from trebuchet.emulator.process.layout import (
     CAPABILITIES,
@@ -137,7 +137,7 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
     tree = image_tree(spec.root_layers) if spec.root_layers else machine.tree
     if spec.layers:
         tree = with_layers(tree, spec.layers)
-    devices = tuple(gpu_nodes(spec.gpus))
+    devices = tuple(device_nodes(spec.gpu_nodes))
     binds = (*machine.binds, *spec.binds)
     layout = lay_out(tree, folder, machine.isolation, devices=devices, binds=binds)
     workdir = spec.workdir or HOME

@@ -43,6 +43,7 @@ class ProcessSpec:
         root_layers: Where set, these replace the host's system folders altogether (an image of its own).
         binds: Uploads, volumes.
         gpus: Host indices of the GPUs it may see.
+        gpu_nodes: The numbers of their device nodes.
         memory_mib: Limit; None for none.
         cpus: Limit in physical cores; None for none.
         wants_cpus: Physical cores that it asked for: its share where there are too few; 0 for the usual.
@@ -59,6 +60,7 @@ class ProcessSpec:
     root_layers: tuple[Path, ...] = ()
     binds: tuple[Bind, ...] = ()
     gpus: tuple[int, ...] = ()
+    gpu_nodes: tuple[int, ...] = ()
     memory_mib: int | None = None
     cpus: float | None = None
     wants_cpus: float = 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from pathlib import Path
 
 STEP_S = 1e-5
 """Well above what a double can tell apart in this century."""
@@ -22,3 +24,12 @@ class Clock:
         """Seconds since the epoch, later than every time given or seen before."""
         self._last = max(time.time(), self._last + STEP_S)
         return self._last
+
+
+def booted_at() -> float:
+    """When this machine was started, in seconds since the epoch; 0 where that cannot be told."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
+            if line.startswith("btime "):
+                return float(line.split()[1])
+    return 0.0

@@ -12,7 +12,7 @@ from trebuchet.emulator.world.ids import task_id_of
 from trebuchet.emulator.world.image_files import binds_for_image, place_top_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trebuchet.emulator.world.apps import Apps
     from trebuchet.emulator.world.builds import Builds
@@ -38,7 +38,7 @@ class Furniture:
         mounts: Mounts,
         volumes: Volumes,
         views: Views,
-        devices: bool,
+        minors: Sequence[int] | None,
     ) -> None:
         """Know where things are.
 
@@ -49,7 +49,7 @@ class Furniture:
             mounts: All mounts.
             volumes: All volumes.
             views: How sandboxes see them.
-            devices: Whether GPU indices mean real devices, or are pretended.
+            minors: The numbers of the GPUs' device nodes, by index; None where GPUs are pretended.
         """
         self._apps = apps
         self._images = images
@@ -57,7 +57,7 @@ class Furniture:
         self._mounts = mounts
         self._volumes = volumes
         self._views = views
-        self._devices = devices
+        self._minors = minors
 
     def check(self, ask: Ask) -> None:
         """Refuse what cannot be furnished.
@@ -106,7 +106,8 @@ class Furniture:
                 *(await asyncio.to_thread(binds_for_image, root) if root else ()),
                 *await self._views.open(sandbox),
             ),
-            gpus=sandbox.standing.gpus if self._devices else (),
+            gpus=sandbox.standing.gpus if self._minors is not None else (),
+            gpu_nodes=tuple(self._minors[index] for index in sandbox.standing.gpus) if self._minors else (),
             memory_mib=ask.memory_mib,
             cpus=ask.cpus,
             wants_cpus=ask.wants_cpus,
@@ -117,7 +118,7 @@ class Furniture:
 
     def _pretended(self, sandbox: Sandbox) -> dict[str, str]:
         """What a program looks at first that asks which GPUs it has; real ones come with their devices."""
-        if self._devices or not sandbox.standing.gpus:
+        if self._minors is not None or not sandbox.standing.gpus:
             return {}
         indices = ",".join(map(str, sandbox.standing.gpus))
         return {"CUDA_VISIBLE_DEVICES": indices, "NVIDIA_VISIBLE_DEVICES": indices}

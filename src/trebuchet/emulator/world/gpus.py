@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 ANY = "ANY"
+_RTX = re.compile(r"RTX[ -](\d)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,5 +100,10 @@ class GpuPool:
 
 def _fits(name: str, wanted: str) -> bool:
     """Whether a GPU is what was asked for: `A100` is met by `A100-80GB`, `H100!` by an H100 alone."""
-    has, wants = name.upper(), wanted.upper().rstrip("!")
+    has, wants = _plain(name), _plain(wanted).rstrip("!")
     return wants in {ANY, has} or has.startswith(f"{wants}-") or wants.startswith(f"{has}-")
+
+
+def _plain(name: str) -> str:
+    """`RTX 4090`, `rtx-4090` and `RTX4090` are the same."""
+    return _RTX.sub(r"RTX\1", name.upper())

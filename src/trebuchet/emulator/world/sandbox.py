@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.emulator.disk import PRIVATE_FOLDER, append_lines, read_lines
+from trebuchet.emulator.world.clock import booted_at
 from trebuchet.emulator.world.errors import NotFoundError
 from trebuchet.emulator.world.gpus import GpuAsk
 from trebuchet.emulator.world.ids import is_v2, task_id_of
@@ -214,9 +215,7 @@ def result_of(state: ProcessState, standing: Standing) -> Result:
     if standing.idled and state.cause == "terminated":
         return Result(outcome=Outcome.IDLE, exit_code=137, message="Nobody used it.")
     if state.phase == "lost":
-        return Result(
-            outcome=Outcome.LOST, exit_code=1, message="The sandbox's processes were ended from outside."
-        )
+        return Result(outcome=Outcome.LOST, exit_code=1, message=_why_lost(state.started_at))
     if state.cause == "start_failed":
         return Result(outcome=Outcome.NOT_STARTED, exit_code=code or 1, message=state.message)
     if state.cause in _ENDED_BY_THE_ENGINE:
@@ -224,6 +223,12 @@ def result_of(state: ProcessState, standing: Standing) -> Result:
         return Result(outcome=outcome, exit_code=known_code, message=state.message)
     outcome = Outcome.SUCCESS if code == 0 else Outcome.FAILURE
     return Result(outcome=outcome, exit_code=code if code is not None else 1)
+
+
+def _why_lost(started_at: float | None) -> str:
+    if started_at is not None and started_at < booted_at():
+        return "The machine was restarted while the sandbox ran."
+    return "The sandbox's processes were ended from outside."
 
 
 _ENDED_BY_THE_ENGINE = {

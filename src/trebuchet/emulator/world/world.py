@@ -46,7 +46,7 @@ class World:
         host: ProcessHost,
         *,
         gpus: Sequence[str],
-        real_gpus: bool,
+        minors: Sequence[int] | None = None,
         room: Room,
         sharing: Sharing,
         rates: Rates,
@@ -57,7 +57,7 @@ class World:
             state: The engine's state directory.
             host: Runs the processes.
             gpus: The type of each GPU, by index.
-            real_gpus: Whether these are devices, or pretended.
+            minors: The numbers of their device nodes, by index; None where they are pretended.
             sharing: Whether sandboxes that have the same volume see one folder, or each has a copy.
             room: Processor cores and memory that sandboxes may take together.
             rates: What things are said to cost.
@@ -97,7 +97,7 @@ class World:
                 mounts=self.mounts,
                 volumes=self.volumes,
                 views=self.views,
-                devices=real_gpus,
+                minors=minors,
             ),
         )
         self.logs = LogViews(host)

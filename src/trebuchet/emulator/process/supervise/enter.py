@@ -8,6 +8,7 @@ holds open.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 import time
@@ -110,6 +111,8 @@ def _join(init_pid: int) -> None:
             break
         time.sleep(_STILL_TURNING_S)
         _set_namespace(libc, opened[-1])
+    else:  # rather not at all than on whatever lies there now
+        raise OSError(errno.EAGAIN, "its file system does not come to stand")
     for descriptor in opened:
         os.close(descriptor)
 
