@@ -34,7 +34,7 @@ def act(bench: Bench, action: str, key: str, **variables: str) -> int:
     """Run the action in a process of its own; its exit status."""
     environment = {**os.environ, "TREBUCHET_HOME": str(bench.home), **ALONE, **variables}
     words = [sys.executable, str(CHILD), action, key]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
     return done.returncode
 

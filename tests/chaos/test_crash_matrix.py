@@ -33,7 +33,7 @@ def act(bench: Bench, action: str, key: str, gpu: str | None = None, **variables
     """Run the action in a process of its own; its exit status."""
     words = [sys.executable, str(CHILD), action, key, *([gpu] if gpu else [])]
     environment = {**os.environ, "TREBUCHET_HOME": str(bench.home), **variables}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
     return done.returncode
 

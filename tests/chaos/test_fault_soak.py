@@ -58,7 +58,8 @@ ACTIONS: dict[str, int] = {
 OUTAGES: tuple[tuple[dict[str, Any], ...], ...] = (
     (
         {"call": "SandboxCreate*", "action": "lose_answer", "times": 12},
-        {"call": "SandboxList*", "action": "refuse", "times": 40},
+        # A launch looks for its key first, and asks for nothing where it cannot: that look goes right.
+        {"call": "SandboxList*", "action": "refuse", "times": 40, "after": 1},
         {"call": "SandboxGetFromName*", "action": "refuse", "times": 40},
     ),
     ({"call": "SandboxWait*", "action": "refuse", "times": 40},),

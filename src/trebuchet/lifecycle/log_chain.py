@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from trebuchet.ledger import Attempt, Job
+    from trebuchet.ledger import Attempt
     from trebuchet.lifecycle.context import Context
 
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -70,27 +70,30 @@ class LogChain:
 
     def known_after(self, number: int) -> AttemptLog | None:
         """The same for attempts that the ledger has by now."""
-        job = self._context.ledger.job(self._key)
         for attempt in self._context.ledger.attempts(self._key):
-            if job is not None and attempt.number > number:
-                return self._log_of(job, attempt)
+            if attempt.number > number:
+                return self._log_of(attempt)
         return None
 
-    def _log_of(self, job: Job, attempt: Attempt) -> AttemptLog:
-        sandbox_id = attempt.sandbox_id
-        if (
-            sandbox_id is None
-            and self._follow
-            and job.end_at is None
-            and job.current.number == attempt.number
-        ):
-            job = launch.await_id(self._context, job, progress=launch.Silence())
-            sandbox_id = job.sandbox_id
+    def _with_its_sandbox(self, attempt: Attempt) -> Attempt:
+        """An attempt as it is once it has a sandbox, or has ended; by then the job may be at a later one."""
+        while True:
+            job = self._context.ledger.job(self._key)
+            attempts = self._context.ledger.attempts(self._key)
+            attempt = next((one for one in attempts if one.number == attempt.number), attempt)
+            settled = attempt.sandbox_id is not None or attempt.end_at is not None
+            if settled or job is None or job.end_at is not None:
+                return attempt
+            launch.await_id(self._context, job, progress=launch.Silence())
+
+    def _log_of(self, attempt: Attempt) -> AttemptLog:
+        if self._follow:
+            attempt = self._with_its_sandbox(attempt)
         folder = archive_folder(self._context.settings.home, self._key)
         return AttemptLog(
             number=attempt.number,
             engine=self._context.engine,
-            sandbox_id=sandbox_id,
+            sandbox_id=attempt.sandbox_id,
             archive=Archive(folder / f"{attempt.number}{SUFFIX}"),
             oldest=self._oldest(job, attempt),
             ended=attempt.end_at is not None,

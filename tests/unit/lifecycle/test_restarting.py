@@ -13,6 +13,7 @@ import pytest
 from support.engine import wait_until
 from trebuchet.launcher import Launcher
 from trebuchet.lifecycle.again import pause_before
+from trebuchet.lifecycle.log_chain import LogChain
 from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
@@ -209,6 +210,22 @@ def test_a_keeper_that_is_killed_is_followed_by_the_next_command(bench: Bench) -
     assert len(bench.running()) == 1
     launcher.cancel(status.key)
     launcher.close()
+
+
+def test_a_follower_that_is_late_reads_each_attempts_own_log(alone: Alone) -> None:
+    status = alone.up("echo attempt $TREBUCHET_ATTEMPT; [ $TREBUCHET_ATTEMPT = 3 ]", max_restarts=2)
+    alone.until(status.key, JobState.PENDING, 1)
+    [_, unasked] = alone.launcher.contexts.ledger.attempts(status.key)
+    assert unasked.sandbox_id is None
+    alone.clock.ahead += 15
+    alone.until(status.key, JobState.PENDING, 2)
+    alone.clock.ahead += 25
+    alone.until(status.key, JobState.SUCCEEDED, 3)
+    context = alone.launcher.contexts.of("local")
+    chain = LogChain(context, status.key, follow=True, tell=lambda _message: None)
+    second = alone.launcher.contexts.ledger.attempts(status.key)[1]
+    assert second.sandbox_id is not None
+    assert chain._log_of(unasked).sandbox_id == second.sandbox_id
 
 
 CHAINED = """
