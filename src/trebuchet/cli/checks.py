@@ -129,6 +129,7 @@ def local_engine(settings: Settings) -> Iterator[Finding]:
     try:
         kind, missing = daemon.isolation()
         yield _isolation(kind, missing)
+        yield Finding(subject="limits", level="ok", found=daemon.limits() or "held by control groups")
         yield _gpus(LocalEngine(settings).machine())
         running = daemon.running()
         found = f"process {running[0]} at {running[1]}" if running else "starts when it is needed"

@@ -12,6 +12,7 @@ import click
 
 from trebuchet.cli.console import show, tell
 from trebuchet.cli.leaving import for_a_reader
+from trebuchet.cli.local_gc import gc
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import Verb, pass_session, session_options
 
@@ -113,6 +114,9 @@ def serve(session: Session, port: int | None, state: Path | None) -> None:
     token: treat them like a password of this machine. Sandboxes that still run when it ends run on.
     """
     _daemon(session, state).serve(port=port, on_ready=_show_exports)
+
+
+local.add_command(gc)
 
 
 def _show_exports(variables: dict[str, str]) -> None:

@@ -19,6 +19,7 @@ from trebuchet.emulator.endpoint import Endpoint, code_in_use, read_or_make_toke
 from trebuchet.emulator.errors import EmulatorError
 from trebuchet.emulator.faults import Faults
 from trebuchet.emulator.process.host import ProcessHost
+from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.rpc.call import Repeats, Site
 from trebuchet.emulator.rpc.serving import GrpcServer
 from trebuchet.emulator.rpc.tokens import Tokens
@@ -100,7 +101,8 @@ async def assemble(
     make_private_folder(state)
     token_id, token_secret = read_or_make_token(state)
     listening = _bind(state, port)
-    async with ProcessHost(state, layers=layers) as host:
+    limits = Limits(**machine.disk_limits(state))
+    async with ProcessHost(state, layers=layers, limits=limits) as host:
         world = _make_world(state, host, gpus, sharing)
         await world.sandboxes.recover()
         address = "{}:{}".format(*listening.getsockname())

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.endpoint import (
@@ -27,11 +27,12 @@ from trebuchet.emulator.errors import EmulatorError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Endpoint", "ensure", "log_path", "running", "stop", "waiting"]
+__all__ = ["Endpoint", "ensure", "log_path", "reclaim", "running", "stop", "waiting"]
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 5.0
+RECLAIM_TIMEOUT_S = 600.0
 
 
 def running(state: Path) -> Endpoint | None:
@@ -114,16 +115,41 @@ def _pid_lives(pid: int) -> bool:
 
 def waiting(endpoint: Endpoint) -> dict[str, str]:
     """What each sandbox not yet started waits for, by its id and its name; nothing if it cannot be asked."""
+    try:
+        return cast("dict[str, str]", _ask(endpoint, "GET", "waiting", ANSWER_TIMEOUT_S))
+    except EmulatorError:
+        return {}
+
+
+def reclaim(
+    endpoint: Endpoint, *, older_than_s: float, volumes: bool, really: bool
+) -> list[dict[str, object]]:
+    """What of the disk can be had back, and, if `really`, have it back.
+
+    Each has `kind`, `id`, `size` in bytes and `why`.
+
+    Raises:
+        EmulatorError: The daemon cannot be asked, or could not do it.
+    """
+    what = f"reclaimable?older_than_s={older_than_s}&volumes={int(volumes)}"
+    answer = _ask(endpoint, "DELETE" if really else "GET", what, RECLAIM_TIMEOUT_S)
+    return cast("list[dict[str, object]]", answer)
+
+
+def _ask(endpoint: Endpoint, method: str, what: str, timeout_s: float) -> object:
     import http.client  # noqa: PLC0415 - heavy, and for this alone
 
-    connection = http.client.HTTPConnection(endpoint.url.removeprefix("http://"), timeout=ANSWER_TIMEOUT_S)
+    connection = http.client.HTTPConnection(endpoint.url.removeprefix("http://"), timeout=timeout_s)
     try:
         token = {"Authorization": f"Bearer {endpoint.token_secret}"}
-        connection.request("GET", "/_trebuchet/waiting", headers=token)
+        connection.request(method, f"/_trebuchet/{what}", headers=token)
         answer = connection.getresponse()
-        return json.loads(answer.read()) if answer.status == http.client.OK else {}
-    except (OSError, http.client.HTTPException):
-        return {}
+        content = answer.read()
+        if answer.status != http.client.OK:
+            raise EmulatorError(f"The local engine's daemon answered: {answer.status} {answer.reason}.")
+        return json.loads(content)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise EmulatorError(f"The local engine's daemon does not answer: {error}.") from error
     finally:
         connection.close()
 

@@ -14,6 +14,7 @@ from trebuchet.emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
     from decimal import Decimal
+    from pathlib import Path
 
 DECLARED = re.compile(r"(?:(\d+)x)?([A-Za-z][A-Za-z0-9-]*\d[A-Za-z0-9-]*)")
 """Every name of a GPU has a letter first and a digit somewhere."""
@@ -111,6 +112,22 @@ def declared_room() -> dict[str, float]:
     """
     names = {"cpus": "TREBUCHET_LOCAL_CPUS", "memory_mib": "TREBUCHET_LOCAL_MEMORY_MIB"}
     return {key: _number(name, os.environ[name]) for key, name in names.items() if os.environ.get(name)}
+
+
+def disk_limits(state: Path) -> dict[str, int]:
+    """Bytes that one sandbox may have written, and that are to stay free where the state lies.
+
+    `TREBUCHET_LOCAL_DISK_GIB` and `TREBUCHET_LOCAL_KEEP_FREE_GIB` say them. Without the second it is 1 GiB,
+    or a twentieth of a disk on which that is less.
+
+    Raises:
+        EmulatorError: One of them is no number above 0.
+    """
+    room = os.statvfs(state)
+    found = {"keep_free_bytes": min(1 << 30, room.f_blocks * room.f_frsize // 20)}
+    names = {"disk_bytes": "TREBUCHET_LOCAL_DISK_GIB", "keep_free_bytes": "TREBUCHET_LOCAL_KEEP_FREE_GIB"}
+    said = {key: _number(name, os.environ[name]) for key, name in names.items() if os.environ.get(name)}
+    return found | {key: int(gib * 2**30) for key, gib in said.items()}
 
 
 def _number(name: str, text: str) -> float:

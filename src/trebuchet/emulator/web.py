@@ -16,14 +16,16 @@ from aiohttp import web
 
 from trebuchet.emulator.sparse import end_of_content
 from trebuchet.emulator.world.errors import InvalidError, NotFoundError, WorldError
+from trebuchet.emulator.world.reclaim import Wanted
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
 
     from trebuchet.emulator.faults import Faults
     from trebuchet.emulator.rpc.call import Site
+    from trebuchet.emulator.world.reclaim import Reclaimable
 
 CHUNK = 1 << 18
 
@@ -58,6 +60,8 @@ class Web:
                 web.delete("/_trebuchet/calls", self.clear_calls),
                 web.put("/_trebuchet/faults", self.put_faults),
                 web.put("/_trebuchet/gpus", self.hold_gpus),
+                web.get("/_trebuchet/reclaimable", self.get_reclaimable),
+                web.delete("/_trebuchet/reclaimable", self.reclaim),
             ]
         )
         return app
@@ -150,6 +154,14 @@ class Web:
         self._faults.replace(await request.text())
         return web.Response()
 
+    async def get_reclaimable(self, request: web.Request) -> web.Response:
+        """What of the disk can be had back."""
+        return _told(await self._site.world.reclaim.find(_wanted(request)))
+
+    async def reclaim(self, request: web.Request) -> web.Response:
+        """Have it back; what went."""
+        return _told(await self._site.world.reclaim.remove(_wanted(request)))
+
     async def hold_gpus(self, request: web.Request) -> web.Response:
         """Keep GPUs from being lent, as if others had them: `{"H100": 8}`; `{}` frees them all."""
         held: object = await request.json()
@@ -158,6 +170,17 @@ class Web:
         self._site.world.gpus.hold(cast("dict[str, int]", held))
         self._site.world.sandboxes.admit_waiting()
         return web.Response()
+
+
+def _wanted(request: web.Request) -> Wanted:
+    return Wanted(
+        older_than_s=float(request.query["older_than_s"]), volumes=request.query.get("volumes") == "1"
+    )
+
+
+def _told(found: Iterable[Reclaimable]) -> web.Response:
+    facts = [{"kind": one.kind, "id": one.id, "size": one.size, "why": one.why} for one in found]
+    return web.json_response(facts)
 
 
 def _digest(path: Path, start: int, end: int) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from trebuchet.sandbox import BucketMount, SandboxSpec
     from trebuchet.status import JobState, LogEntry, LogPosition, LogSource, Reason
+    from trebuchet.uploads import Sent
 
 
 STRETCH_BYTES = 8 << 20
@@ -83,6 +84,36 @@ class VolumeFile:
     modified_at: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the processes in a sandbox take, about.
+
+    Attributes:
+        at: When this was read, in seconds; only differences mean anything.
+        cpu_s: Seconds of processor time that they took until then.
+        memory: Bytes that they take now.
+    """
+
+    at: float
+    cpu_s: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUsage:
+    """What is taken of a sandbox's GPUs.
+
+    Attributes:
+        busy: Part of the time that they were at work, all of them averaged: 0 to 1.
+        memory: Bytes taken, of all of them.
+        memory_size: Bytes that there are.
+    """
+
+    busy: float
+    memory: int
+    memory_size: int
+
+
 class Engine(Protocol):
     """A control plane, seen through the official SDK.
 
@@ -107,8 +138,19 @@ class Engine(Protocol):
         """Whether a question would first have to start something that has stopped, or was. Makes no call."""
         ...
 
-    def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
+    def create(
+        self,
+        spec: SandboxSpec,
+        *,
+        on_build_output: Callable[[str], None] | None = None,
+        on_sent: Callable[[Sent], None] | None = None,
+    ) -> str:
         """Create a sandbox and return its id. With a GPU this blocks until one is had.
+
+        Args:
+            spec: What to create.
+            on_build_output: Called with what an image build prints.
+            on_sent: Called now and then with how far sending its local files has got, from another thread.
 
         Raises:
             AlreadyExistsError: A running sandbox of the app has the name.
@@ -285,6 +327,14 @@ class Engine(Protocol):
 
     def ports(self, sandbox_id: str) -> dict[int, str]:
         """Where each port that was asked for is reached from outside: an address to open."""
+        ...
+
+    def usage(self, sandbox_id: str) -> Usage | None:
+        """What a running sandbox takes; None where that cannot be told."""
+        ...
+
+    def gpu_usage(self, sandbox_id: str) -> GpuUsage | None:
+        """What a running sandbox takes of its GPUs; None where that cannot be told, or it has none."""
         ...
 
     def prices(self, specs: Sequence[SandboxSpec]) -> list[float | None]:

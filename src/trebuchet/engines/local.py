@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator import daemon, machine
+from trebuchet.emulator.consumption import consumption
 from trebuchet.emulator.errors import EmulatorError
-from trebuchet.engines.base import Identity
+from trebuchet.engines.base import Identity, Usage
 from trebuchet.engines.modal.access import Credentials, Pace
 from trebuchet.engines.modal.engine import SdkEngine
 from trebuchet.errors import LocalEngineError
@@ -99,6 +100,11 @@ class LocalEngine(SdkEngine):
         reason = None if seen.state.is_final else self.queued().get(sandbox_id)
         return seen if reason is None else replace(seen, state=JobState.PENDING, waiting_for=reason)
 
+    def usage(self, sandbox_id: str) -> Usage | None:
+        # They run here: no command in the sandbox is needed.
+        found = consumption(self._state, sandbox_id)
+        return None if found is None else Usage(at=found.at, cpu_s=found.cpu_s, memory=found.memory)
+
     def queued(self) -> Mapping[str, str]:
         endpoint = daemon.running(self._state)
         return daemon.waiting(endpoint) if endpoint else {}
@@ -178,6 +184,29 @@ class LocalDaemon:
                 # What stands in for Modal does with volumes as Modal does; jobs' volumes are never copied.
                 sharing="isolated" if self._stands_alone else "shared",
             )
+
+    def reclaim(self, *, older_than_s: float, volumes: bool, really: bool) -> list[dict[str, object]]:
+        """What of the disk can be had back, and, if `really`, have it back; starts it where none runs.
+
+        Each has `kind`, `id`, `size` in bytes and `why`. Nothing that is alive is among it.
+
+        Args:
+            older_than_s: Of what may be wanted again, only what is older.
+            volumes: Also volumes that nothing alive has and nobody changed since.
+            really: Whether to remove it.
+
+        Raises:
+            LocalEngineError: The daemon cannot be started, or could not do it.
+        """
+        with _told_as_ours():
+            endpoint = daemon.ensure(self.state)
+            return daemon.reclaim(endpoint, older_than_s=older_than_s, volumes=volumes, really=really)
+
+    def limits(self) -> str:
+        """What a sandbox's limits rest on here, in words; empty where the kernel holds them all."""
+        from trebuchet.emulator.process.cgroups import NOT_HELD, find_cgroups  # noqa: PLC0415 - heavy
+
+        return "" if find_cgroups() else NOT_HELD
 
     def isolation(self) -> tuple[str, tuple[str, ...]]:
         """How sandboxes are kept apart from this machine, and what they miss by it, a sentence each."""

@@ -17,6 +17,7 @@ from trebuchet.errors import (
     TrebuchetError,
 )
 from trebuchet.lifecycle.builds import BuildLog
+from trebuchet.lifecycle.transfers import transfer_told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trebuchet.ledger import Attempt, Job
     from trebuchet.lifecycle.context import Context
     from trebuchet.sandbox import SandboxSpec
+    from trebuchet.uploads import Sent
 
 _PAUSES_AFTER_A_LOST_ANSWER_S = (0.2, 1.0, 3.0)
 _PAUSES_WHEN_LIMITED_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -66,7 +68,12 @@ def existing(context: Context, attempt: Attempt) -> str | None:
 
 
 def create(
-    context: Context, job: Job, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None
+    context: Context,
+    job: Job,
+    spec: SandboxSpec,
+    *,
+    on_build_output: Callable[[str], None] | None = None,
+    on_sent: Callable[[Sent], None] | None = None,
 ) -> str:
     """Ask for the sandbox of a claimed attempt and write its id down.
 
@@ -80,14 +87,15 @@ def create(
     if job.cancel_at is not None:
         raise LaunchError(f"{job.name} was cancelled before its sandbox was created.")
     build = BuildLog(context.settings, job.key, also=on_build_output)
+    with transfer_told(context.settings, job.key, on_sent) as told:
 
-    def ask() -> str:
-        return context.engine.create(spec, on_build_output=build.write)
+        def ask() -> str:
+            return context.engine.create(spec, on_build_output=build.write, on_sent=told)
 
-    try:
-        sandbox_id = _patiently(context, job, lambda: _once(context, job, spec, ask))
-    except ImageBuildError as error:
-        raise build.failed(error) from error
+        try:
+            sandbox_id = _patiently(context, job, lambda: _once(context, job, spec, ask))
+        except ImageBuildError as error:
+            raise build.failed(error) from error
     build.succeeded()
     context.learn_id(job.current, sandbox_id)
     return sandbox_id

@@ -234,7 +234,7 @@ _AS_NOBODY = """
     assert sorted(path.name for path in (top / "d").iterdir()) == ["kept", "new"]
     assert (top / "d/kept").stat().st_uid == os.geteuid() != 0
     assert (top / "unreadable").read_bytes() == b"2"
-    prune(store, keep=())
+    prune(store, keep=frozenset)
     assert not list((store / "roots").iterdir()) and not list((store / "layers").iterdir())
 """
 

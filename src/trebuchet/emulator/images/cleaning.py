@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -11,7 +12,7 @@ from trebuchet.emulator.images.store import MAKING, TREE, Store, discard
 from trebuchet.emulator.images.worker import MADE_OF
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 _BLOCK = 512
@@ -42,14 +43,26 @@ def usage(store: Path) -> Usage:
     return Usage(images=len(_finished(roots)) if roots.is_dir() else 0, size=size)
 
 
-def prune(store: Path, keep: Collection[Path]) -> int:
+def prunable(store: Path, keep: Collection[Path]) -> int:
+    """About how many bytes `prune` would free; what is shared with what stays is not counted."""
+    kept = {(facts.st_dev, facts.st_ino) for root in keep for facts in _all_files(root)}
+    size = 0
+    for facts in _all_files(store) if store.is_dir() else ():
+        if (facts.st_dev, facts.st_ino) not in kept and not (stat.S_ISDIR(facts.st_mode)):
+            kept.add((facts.st_dev, facts.st_ino))
+            size += facts.st_blocks * _BLOCK
+    return size
+
+
+def prune(store: Path, keep: Callable[[], Collection[Path] | None]) -> int:
     """Remove all images but some, all layers that only the removed ones had, and what was left half-made.
 
     Waits for pulls under way; pulls that begin meanwhile wait for this.
 
     Args:
         store: The folder of all images.
-        keep: Root folders that stay, as a `PulledImage` names them.
+        keep: Tells which root folders stay, as a `PulledImage` names them; None for all. It is asked once
+            nothing is being pulled.
 
     Returns:
         The bytes that this made free.
@@ -59,10 +72,13 @@ def prune(store: Path, keep: Collection[Path]) -> int:
     place = Store(store)
     place.make()
     with place.exclusively():
+        kept = keep()
+        if kept is None:
+            return 0
         before = usage(store).size
         kept_layers: set[str] = set()
         for root in (store / "roots").iterdir():
-            if root / TREE in keep:
+            if root / TREE in kept:
                 made_of = read_json(root / MADE_OF) or {}
                 kept_layers |= set(cast("list[str]", made_of.get("layers", [])))
             else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trebuchet.emulator.process.cgroups import find_cgroups, group_order
 from trebuchet.emulator.process.cover import cover_key
 from trebuchet.emulator.process.errors import CannotStartError
 from trebuchet.emulator.process.file_tool import FILE_TOOL, place_file_tool
@@ -31,6 +32,7 @@ from trebuchet.emulator.process.supervise import framing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from trebuchet.emulator.process.cgroups import Cgroups
     from trebuchet.emulator.process.isolation import Isolation
     from trebuchet.emulator.process.limits import Limits
     from trebuchet.emulator.process.spec import ProcessSpec
@@ -62,6 +64,7 @@ class Machine:
         binds: What of the host shows in every sandbox.
         variables: The host's network settings.
         seeds: What a new Python starts with; only in `plain`.
+        cgroups: Where sandboxes have control groups; None where they cannot.
     """
 
     state: Path
@@ -70,6 +73,7 @@ class Machine:
     binds: tuple[Bind, ...]
     variables: dict[str, str]
     seeds: Path | None = None
+    cgroups: Cgroups | None = None
 
 
 def prepare_folder(machine: Machine, spec: ProcessSpec, folder: Path) -> None:
@@ -93,10 +97,11 @@ async def learn_machine(state: Path, layers: Path, isolation: Isolation) -> Mach
         CannotStartError: A layer could not be made.
     """
     variables = network_variables(os.environ)
+    cgroups = await asyncio.to_thread(find_cgroups)
     place = state.resolve()  # what is to be hidden is where it really lies
     if isolation.mode == "plain":
         seeds = await ensure_layer(layers, SEEDS, python_key(), state=state)
-        return Machine(state, isolation, Tree(), (), variables, seeds)
+        return Machine(state, isolation, Tree(), (), variables, seeds, cgroups)
     cover, python = await asyncio.gather(
         ensure_layer(layers, COVER, cover_key(own_users=isolation.own_users), state=state),
         ensure_layer(layers, PYTHON, python_key(), state=state),
@@ -104,7 +109,7 @@ async def learn_machine(state: Path, layers: Path, isolation: Isolation) -> Mach
     tree = host_tree(place, (cover, python))
     tool = await asyncio.to_thread(place_file_tool, state)
     binds = (*_host_binds(place, variables), Bind(source=tool, target=FILE_TOOL))
-    return Machine(state, isolation, tree, binds, variables)
+    return Machine(state, isolation, tree, binds, variables, cgroups=cgroups)
 
 
 def make_order(machine: Machine, spec: ProcessSpec, folder: Path, limits: Limits) -> dict[str, Any]:
@@ -118,6 +123,9 @@ def make_order(machine: Machine, spec: ProcessSpec, folder: Path, limits: Limits
         "processes": limits.processes,
         "open_files": limits.open_files,
         "memory_mib": spec.memory_mib,
+        "disk_bytes": limits.disk_bytes,
+        "keep_free_bytes": limits.keep_free_bytes,
+        "cgroup": group_order(machine.cgroups, spec, limits) if machine.cgroups else None,
         "workdir": spec.workdir or HOME,
     }
     return order | (

@@ -7,6 +7,7 @@ import shutil
 import stat
 from pathlib import Path
 
+from trebuchet.emulator.process.cgroups import remove_group
 from trebuchet.emulator.process.supervise import framing
 
 
@@ -19,6 +20,7 @@ def remove_file_system(folder: Path) -> None:
     for name in (framing.ROOT, framing.WORK):
         if (folder / name).is_dir():
             remove_tree(folder / name)
+    remove_group(folder)
     for name in (framing.STDIN, framing.CONTROL):
         (folder / name).unlink(missing_ok=True)
 

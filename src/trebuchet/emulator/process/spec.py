@@ -44,7 +44,8 @@ class ProcessSpec:
         binds: Uploads, volumes.
         gpus: Host indices of the GPUs it may see.
         memory_mib: Limit; None for none.
-        cpus: Limit in cores; None for none.
+        cpus: Limit in physical cores; None for none.
+        wants_cpus: Physical cores that it asked for: its share where there are too few; 0 for the usual.
         timeout_s: Seconds from its start until it is killed and marked `timeout`; None for never.
         pty: (rows, columns) where it wants a terminal.
         network: Whether it has the host's network, or none.
@@ -60,6 +61,7 @@ class ProcessSpec:
     gpus: tuple[int, ...] = ()
     memory_mib: int | None = None
     cpus: float | None = None
+    wants_cpus: float = 0.0
     timeout_s: float | None = None
     pty: tuple[int, int] | None = None
     network: bool = True
@@ -75,8 +77,8 @@ class ProcessState:
         exit_code: Of the command; 128 + N where signal N ended it; None before its end and where it is
             unknown.
         cause: What ended it: `exit`, `timeout`, `terminated`, `out_of_memory`, `too_many_processes`,
-            `start_failed`; None before.
-        message: For `start_failed` and the two before it, what went wrong.
+            `disk_full`, `start_failed`; None before.
+        message: For `start_failed` and the three before it, what went wrong.
         started_at: Seconds since the epoch.
         ended_at: Seconds since the epoch.
         init_pid: The host pid of the sandbox's first process, for exec into its namespaces; None if unknown.
@@ -85,7 +87,16 @@ class ProcessState:
     phase: Literal["starting", "running", "ended", "lost"]
     exit_code: int | None = None
     cause: (
-        Literal["exit", "timeout", "terminated", "out_of_memory", "too_many_processes", "start_failed"] | None
+        Literal[
+            "exit",
+            "timeout",
+            "terminated",
+            "out_of_memory",
+            "too_many_processes",
+            "disk_full",
+            "start_failed",
+        ]
+        | None
     ) = None
     message: str = ""
     started_at: float | None = None

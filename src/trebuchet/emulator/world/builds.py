@@ -104,6 +104,15 @@ class Builds:
         place = known.folder or known.root or known.layers[-1]
         return known if os.path.isdir(place) else None  # noqa: PTH112 - on the way of every start
 
+    def all(self) -> list[Built]:
+        """All that have ended, well or not."""
+        return list(self._shelf)
+
+    def forget(self, image_id: str) -> None:
+        """Forget a build, and leave its files to whoever asked for that; when wanted it is built anew."""
+        self._shelf.drop(image_id)
+        self._log_path(image_id).unlink(missing_ok=True)
+
     def adopt(self, built: Built) -> None:
         """Take what was made without a build: a snapshot."""
         self._shelf.put(built)

@@ -54,6 +54,10 @@ class ImageNames:
             raise NotFoundError(f"No image was published as {name!r} in environment {environment!r}.")
         return found.image_id
 
+    def meant(self) -> set[str]:
+        """The ids of all images that have names."""
+        return {name.image_id for name in self._shelf}
+
 
 def _id(name: str, environment: str) -> str:
     return "in-" + hashlib.sha256(f"{environment}/{name}".encode()).hexdigest()[:22]

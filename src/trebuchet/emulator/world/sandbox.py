@@ -231,6 +231,7 @@ _ENDED_BY_THE_ENGINE = {
     "terminated": (Outcome.TERMINATED, 137),
     "out_of_memory": (Outcome.OUT_OF_MEMORY, 137),
     "too_many_processes": (Outcome.FAILURE, 137),
+    "disk_full": (Outcome.FAILURE, 137),
 }
 
 

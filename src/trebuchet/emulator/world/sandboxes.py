@@ -194,6 +194,7 @@ class Sandboxes:
             env = {**self._secrets.values_of(sandbox.ask.secret_ids), **inline_env}
             await self._host.start(await self._furnisher.furnish(sandbox, env), sandbox.process)
         except (WorldError, ProcessError, OSError) as error:
+            await self._upkeep.finish(sandbox)
             self._finish(sandbox, Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=str(error)))
             return
         sandbox.settled.set()
@@ -313,6 +314,10 @@ class Sandboxes:
                 if len(found) == PAGE:
                     break
         return found
+
+    def forget(self, sandbox_id: str) -> None:
+        """Forget one that has ended, and leave its folder to whoever asked for that."""
+        self._finished.pop(sandbox_id, None)
 
     def _remember(self, sandbox: Sandbox) -> Sandbox:
         self._finished[sandbox.id] = sandbox

@@ -66,6 +66,10 @@ class Volumes:
         """
         return self._shelf.get(volume_id)
 
+    def all(self) -> list[Volume]:
+        """All that there are, with names and without."""
+        return list(self._shelf)
+
     def named(self, environment: str) -> list[Volume]:
         """All that have names, the newest first."""
         found = [volume for volume in self._shelf if volume.name and volume.environment == environment]
@@ -121,8 +125,12 @@ class Volumes:
             NotFoundError: There is none.
         """
         self.get(volume_id)
-        self._shelf.drop(volume_id)
+        self.forget(volume_id)
         shutil.rmtree(self._files(volume_id), ignore_errors=True)
+
+    def forget(self, volume_id: str) -> None:
+        """Forget a volume, and leave its files to whoever asked for that."""
+        self._shelf.drop(volume_id)
 
     # ── files ──
 

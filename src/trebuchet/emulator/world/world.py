@@ -18,6 +18,7 @@ from trebuchet.emulator.world.image_names import ImageNames
 from trebuchet.emulator.world.images import Images
 from trebuchet.emulator.world.logs import LogViews
 from trebuchet.emulator.world.mounts import Mounts
+from trebuchet.emulator.world.reclaim import Reclaim
 from trebuchet.emulator.world.sandboxes import Sandboxes
 from trebuchet.emulator.world.secrets import Secrets
 from trebuchet.emulator.world.snapshots import Snapshots
@@ -101,3 +102,4 @@ class World:
         )
         self.logs = LogViews(host)
         self.inputs = Inputs(host)
+        self.reclaim = Reclaim(state, self)

@@ -44,6 +44,7 @@ class Connection:
         self._lock = threading.RLock()
         self._app: modal.App | None = None
         self._volumes: dict[str, modal.Volume] = {}
+        self._looked_up: dict[str, modal.Volume] = {}
         self._secrets: dict[str, modal.Secret] = {}
         self.images = ImageShelf(self)
         self.background = Background()
@@ -119,6 +120,20 @@ class Connection:
                 self._volumes[name] = volume.hydrate(self.client)
             return self._volumes[name]
 
+    def look_up_volume(self, name: str) -> modal.Volume:
+        """The volume of this name as it now is; the SDK raises NotFoundError where there is none."""
+        volume = modal.Volume.from_name(name, environment_name=self.environment, client=self.client)
+        volume.hydrate(self.client)
+        with self._lock:
+            self._looked_up[name] = volume
+        return volume
+
+    def looked_up_volume(self, name: str) -> modal.Volume:
+        """The volume that was looked up last under this name; looked up where none was."""
+        with self._lock:
+            known = self._looked_up.get(name)
+        return known or self.look_up_volume(name)
+
     def secret(self, name: str) -> modal.Secret:
         """The named secret; the SDK raises NotFoundError where there is none."""
         with self._lock:
@@ -136,6 +151,7 @@ class Connection:
         with self._lock:
             self._app = None
             self._volumes.clear()
+            self._looked_up.clear()
             self._secrets.clear()
             self.images = ImageShelf(self)
 

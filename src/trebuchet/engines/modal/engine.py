@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
 import threading
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from trebuchet.engines.modal.access import ModalAccess
+from trebuchet.engines.modal.ended import Ended
 from trebuchet.engines.modal.errors import translated
 from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, NotFoundError
 
@@ -17,16 +21,16 @@ if TYPE_CHECKING:
 
     import modal
 
-    from trebuchet.engines.base import Identity, Observation, Stretch, VolumeFile
+    from trebuchet.engines.base import GpuUsage, Identity, Observation, Stretch, Usage, VolumeFile
     from trebuchet.engines.modal.access import Access, Credentials
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import BucketMount, SandboxSpec
     from trebuchet.settings import Settings
     from trebuchet.status import LogEntry, LogPosition, LogSource
+    from trebuchet.uploads import Sent
 
 _Answer = TypeVar("_Answer")
 _ID_PREFIX = "sb-"
-_ENDED_KEPT = 64
 
 
 class SdkEngine:
@@ -43,7 +47,7 @@ class SdkEngine:
         self._access = access
         self._connection: Connection | None = None
         self._scheduled: set[str] = set()
-        self._ended_handles: dict[str, modal.Sandbox] = {}
+        self._ended_handles = Ended()
         self._lock = threading.RLock()
 
     def identity(self) -> Identity:
@@ -62,7 +66,13 @@ class SdkEngine:
     def is_asleep(self) -> bool:
         return False
 
-    def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
+    def create(
+        self,
+        spec: SandboxSpec,
+        *,
+        on_build_output: Callable[[str], None] | None = None,
+        on_sent: Callable[[Sent], None] | None = None,
+    ) -> str:
         from trebuchet.engines.modal.request import create  # noqa: PLC0415 - imports the SDK
 
         connection = self._connect(self._access.current())
@@ -70,13 +80,13 @@ class SdkEngine:
             connection.require_answer()
             warm = connection.remembers
             try:
-                sandbox_id = create(connection, spec, on_build_output)
+                sandbox_id = create(connection, spec, on_build_output, on_sent)
             except Exception as error:
                 if not (warm and _says_not_found(error)):
                     raise
                 # Something that was found earlier is gone. Nothing was created, so asking anew is safe.
                 connection.forget()
-                sandbox_id = create(connection, spec, on_build_output)
+                sandbox_id = create(connection, spec, on_build_output, on_sent)
             connection.answered()
         if spec.gpu is not None:
             self._scheduled.add(sandbox_id)
@@ -165,18 +175,11 @@ class SdkEngine:
             self._scheduled.add(sandbox_id)
         elif seen.state.is_final:
             self._scheduled.discard(sandbox_id)
-            self._keep_ended(asked[0])
+            self._ended_handles.keep(asked[0])
         return seen
 
     def queued(self) -> Mapping[str, str]:
         return {}
-
-    def _keep_ended(self, sandbox: modal.Sandbox) -> None:
-        """Whoever learns of an end asks for the last words next, and need not look it up once more."""
-        with self._lock:
-            self._ended_handles[sandbox.object_id] = sandbox
-            while len(self._ended_handles) > _ENDED_KEPT:
-                del self._ended_handles[next(iter(self._ended_handles))]
 
     def terminate(self, sandbox_id: str) -> None:
         self._ask_about(sandbox_id, _end)
@@ -196,8 +199,7 @@ class SdkEngine:
     ) -> Iterator[LogEntry]:
         from trebuchet.engines.modal.logs import LogReader  # noqa: PLC0415 - imports the SDK
 
-        with self._lock:
-            ended = self._ended_handles.pop(sandbox_id, None)
+        ended = self._ended_handles.take(sandbox_id)
         # An unknown id is told here, not at the first entry.
         handles = chain([ended or self.handle(sandbox_id)], iter(lambda: self.handle(sandbox_id), None))
         reader = LogReader(lambda: next(handles), self._access.pace, source=source, since=since, after=after)
@@ -235,6 +237,23 @@ class SdkEngine:
             }
 
         return self._ask_about(sandbox_id, ask)
+
+    def usage(self, sandbox_id: str) -> Usage | None:
+        from trebuchet.engines.modal.usage import READ_PROCESSES, usage_of  # noqa: PLC0415 - rarely wanted
+
+        return usage_of(self._said_inside(sandbox_id, READ_PROCESSES))
+
+    def gpu_usage(self, sandbox_id: str) -> GpuUsage | None:
+        from trebuchet.engines.modal.usage import READ_GPUS, gpu_usage_of  # noqa: PLC0415 - rarely wanted
+
+        return gpu_usage_of(self._said_inside(sandbox_id, READ_GPUS))
+
+    def _said_inside(self, sandbox_id: str, script: str) -> bytes:
+        """What a small script prints inside; nothing where it fails."""
+        said = io.BytesIO()
+        with Path(os.devnull).open("rb") as nothing:
+            self.exec(sandbox_id, ("sh", "-c", script), stdin=nothing, stdout=said)
+        return said.getvalue()
 
     def list_files(self, volume: str, path: str) -> list[VolumeFile]:
         from trebuchet.engines.modal.volumes import list_files  # noqa: PLC0415 - imports the SDK

@@ -16,14 +16,20 @@ if TYPE_CHECKING:
 
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import SandboxSpec
+    from trebuchet.uploads import Sent
 
 
-def create(connection: Connection, spec: SandboxSpec, on_build_output: Callable[[str], None] | None) -> str:
+def create(
+    connection: Connection,
+    spec: SandboxSpec,
+    on_build_output: Callable[[str], None] | None,
+    on_sent: Callable[[Sent], None] | None,
+) -> str:
     """Create the sandbox; name and tags travel in the same call, so that it can be found whatever comes next.
 
     The SDK drops a cpu or memory of the wrong type without a word, hence the conversions.
     """
-    words, options = _asked_for(connection, spec, on_build_output)
+    words, options = _asked_for(connection, spec, on_build_output, on_sent)
     return modal.Sandbox.create(*words, **options).object_id
 
 
@@ -31,7 +37,7 @@ def begin(
     connection: Connection, spec: SandboxSpec, on_build_output: Callable[[str], None] | None
 ) -> Future[str]:
     """As `create`, but only what has to be looked up first is waited for, not the creation."""
-    words, options = _asked_for(connection, spec, on_build_output)
+    words, options = _asked_for(connection, spec, on_build_output, None)
 
     async def work() -> str:
         with translated():
@@ -44,11 +50,14 @@ def begin(
 
 
 def _asked_for(
-    connection: Connection, spec: SandboxSpec, on_build_output: Callable[[str], None] | None
+    connection: Connection,
+    spec: SandboxSpec,
+    on_build_output: Callable[[str], None] | None,
+    on_sent: Callable[[Sent], None] | None,
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     with script_uploads(spec.scripts) as scripts:
         files = (*spec.uploads, *scripts)
-        image = connection.images.get(spec.image, files, on_build_output, _registry_login(spec))
+        image = connection.images.get(spec.image, files, on_build_output, _registry_login(spec), on_sent)
     return spec.argv, {
         "app": connection.need_app(),
         "name": spec.name,

@@ -43,8 +43,8 @@ class Bubblewrap:
         self._ready = False
         self.finished_reporting = False
 
-    def spawn(self, child: Child) -> None:
-        """Start the container with its command.
+    def spawn(self, child: Child, group: str) -> None:
+        """Start the container with its command, in this control group.
 
         Raises:
             OSError: bubblewrap cannot be executed.
@@ -71,6 +71,7 @@ class Bubblewrap:
                 child.stdio,
                 passed=(arguments, status_end),
                 open_files=order["open_files"],
+                group=group,
             )
         finally:
             os.close(arguments)
@@ -145,13 +146,13 @@ class PlainGroup:
         if hasattr(os, "pidfd_open"):  # Linux: orphans of the tree come back to us, so that none escapes
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
-    def spawn(self, child: Child) -> None:
+    def spawn(self, child: Child, group: str) -> None:
         order = self._order
         os.chdir(order["workdir"])
         try:
             program = _find(order["argv"][0], order["env"].get("PATH", os.defpath))
             argv = [program, *order["argv"][1:]]
-            child.pid = spawn(argv, order["env"], child.stdio, open_files=order["open_files"])
+            child.pid = spawn(argv, order["env"], child.stdio, open_files=order["open_files"], group=group)
         finally:
             os.chdir(order["folder"])
         self.init_pid = child.pid

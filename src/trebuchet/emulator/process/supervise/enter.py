@@ -36,7 +36,7 @@ def enter(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | No
     """Fork a process that enters the sandbox and runs the command there.
 
     Args:
-        order: argv, env, workdir, and the capabilities to keep.
+        order: argv, env, workdir, limits, and the capabilities to keep.
         stdio: The command's standard streams.
         init_pid: The sandbox's first process, or None where there are no namespaces to join.
 
@@ -67,7 +67,7 @@ def parse_report(report: bytes) -> tuple[int, str]:
 
 def _outer(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | None, report: int) -> int:
     _keep_only((*stdio, report))
-    restrain(order["open_files"])
+    restrain(order["open_files"], order["group"])
     if init_pid is not None:
         _join(init_pid)
     go, go_end = os.pipe()

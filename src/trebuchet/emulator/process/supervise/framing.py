@@ -33,6 +33,7 @@ CRASH = "crash"
 EXECS = "execs"
 ROOT = "root"
 WORK = "work"
+CGROUP = "cgroup"
 
 
 def message(content: Mapping[str, Any]) -> bytes:

@@ -1,18 +1,28 @@
-"""What the kernel holds against a sandbox's processes from their start, without any cgroup."""
+"""What the kernel holds against a sandbox's processes from their start."""
 
 from __future__ import annotations
 
 import contextlib
 import resource
 
+from trebuchet.emulator.process.supervise.cgroup import join
+
 _KILLED_FIRST = b"500"
 
 
-def restrain(open_files: int) -> None:
+def restrain(open_files: int, group: str) -> None:
     """Limit this process, which is about to become a sandbox's, and all that it will start.
 
     Where the machine runs out of memory the kernel is to end these, rather than the engine or the desktop.
+
+    Args:
+        open_files: How many each process may have open.
+        group: The file of a control group by which it is joined; empty for none.
+
+    Raises:
+        OSError: The group cannot be joined.
     """
+    join(group)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
         file.write(_KILLED_FIRST)
     with contextlib.suppress(OSError, ValueError):

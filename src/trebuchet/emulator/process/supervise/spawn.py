@@ -28,6 +28,7 @@ def spawn(
     *,
     passed: Sequence[int] = (),
     open_files: int,
+    group: str,
 ) -> int:
     """Start a program and return its pid.
 
@@ -40,6 +41,7 @@ def spawn(
         stdio: Its standard streams.
         passed: Further descriptors that it gets under the same numbers; they stay inheritable here.
         open_files: How many files it may have open, and each process that it starts.
+        group: The file by which it joins its control group; empty for none.
 
     Raises:
         OSError: It cannot be executed.
@@ -49,7 +51,7 @@ def spawn(
     failure, failure_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _become(argv, env, stdio, open_files, failure_end)
+        _become(argv, env, stdio, (open_files, group), failure_end)
     os.close(failure_end)
     reported = os.read(failure, _ERROR_NUMBER.size)  # nothing, once the program runs: the pipe closes then
     os.close(failure)
@@ -61,10 +63,14 @@ def spawn(
 
 
 def _become(
-    argv: list[str], env: Mapping[str, str], stdio: tuple[int, int, int], open_files: int, failure: int
+    argv: list[str],
+    env: Mapping[str, str],
+    stdio: tuple[int, int, int],
+    limits: tuple[int, str],
+    failure: int,
 ) -> None:
     try:
-        restrain(open_files)
+        restrain(*limits)
         take_over(stdio)
         os.execve(argv[0], argv, env)
     except OSError as error:

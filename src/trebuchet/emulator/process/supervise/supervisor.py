@@ -17,7 +17,9 @@ import time
 from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.process.supervise.appetite import Appetite
 from trebuchet.emulator.process.supervise.box import Bubblewrap, PlainGroup, code_of
+from trebuchet.emulator.process.supervise.cgroup import Cgroup
 from trebuchet.emulator.process.supervise.child import Child
+from trebuchet.emulator.process.supervise.disk_use import DiskUse
 from trebuchet.emulator.process.supervise.enter import enter, parse_report
 
 TYPE_CHECKING = False
@@ -50,7 +52,9 @@ class Supervisor:
         self._waiting: list[dict[str, Any]] = []
         self._main = Child(".", order, self._selector)
         self._box = Bubblewrap(order) if order["bwrap"] else PlainGroup(order)
+        self._group = Cgroup(order["cgroup"])
         self._appetite = Appetite(order["memory_mib"], order["processes"])
+        self._disk = DiskUse(order["disk_bytes"], order["keep_free_bytes"])
         self._wait_status: int | None = None
         self._excess = ""
         self._told = False
@@ -94,8 +98,12 @@ class Supervisor:
         try:
             for path, mode in self._order["folders"]:
                 _make_folder(path, mode)
-            self._box.spawn(self._main)
+            self._group.make()
+            if self._group.holds_memory:
+                self._appetite = Appetite(None, self._order["processes"])
+            self._box.spawn(self._main, self._group.procs)
         except OSError as error:
+            self._group.remove()
             self._main.finish(None, "start_failed", str(error))
             return False
         self._main.release_stdio()
@@ -136,8 +144,8 @@ class Supervisor:
             return _NOT_READY_S
         children = [self._main, *(child for child, _ in self._execs.values())]
         deadlines = [child.deadline for child in children if child.deadline is not None]
-        next_deadline = min(deadlines) - time.monotonic() if deadlines else self._appetite.patience
-        return max(0.0, min(next_deadline, self._appetite.patience))
+        soon = min(self._appetite.patience, self._disk.patience)
+        return max(0.0, min(soon, min(deadlines) - time.monotonic())) if deadlines else soon
 
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
@@ -150,7 +158,7 @@ class Supervisor:
                 self._kill_exec(child, report, "timeout")
 
     def _enforce_limits(self) -> None:
-        excess = None if self._main.cause else self._appetite.excess()
+        excess = None if self._main.cause else self._appetite.excess() or self._disk.excess()
         if excess is not None:
             cause, self._excess = excess
             self._main.notice(f"{self._excess} It was ended.\n")
@@ -192,6 +200,10 @@ class Supervisor:
     def _end(self) -> None:
         """The command has ended: end what it left behind, keep every byte of output, leave the result."""
         self._box.kill(self._main)
+        if not self._main.cause and self._group.ran_out_of_memory():
+            self._main.cause = "out_of_memory"
+            self._excess = f"The sandbox took more than its {self._order['memory_mib']} MiB of memory."
+            self._main.notice(f"{self._excess} It was ended.\n")
         exit_code = self._box.exit_code(self._wait_status or 0)
         if self._box.namespaced:
             self._read_to_the_end()
@@ -199,6 +211,7 @@ class Supervisor:
         for pid in tuple(self._execs):
             self._end_exec(pid, os.waitpid(pid, 0)[1])
         self._box.close()
+        self._group.remove()
         self._finish(exit_code)
 
     def _finish(self, exit_code: int | None) -> None:
@@ -232,6 +245,7 @@ class Supervisor:
             "workdir": request["workdir"] or self._order["workdir"],
             "capabilities": self._order["capabilities"],
             "open_files": self._order["open_files"],
+            "group": self._group.procs,
         }
         init_pid = self._box.init_pid if self._box.namespaced else None
         child.pid, report = enter(order, child.stdio, init_pid)

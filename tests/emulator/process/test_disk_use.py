@@ -1,0 +1,64 @@
+"""What a sandbox may write: its quota, and what is to stay free for others."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trebuchet.emulator.process.isolation import find_bubblewrap
+from trebuchet.emulator.process.limits import Limits
+from trebuchet.emulator.process.supervise.disk_use import written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WRITE = "dd if=/dev/zero of={place} bs=1M count={mib} status=none; echo wrote; sleep {s}"
+
+
+@pytest.mark.parametrize("place", ["/tmp/file", "/root/file", "/usr/lib/written"])
+def test_one_that_writes_more_than_its_quota_is_ended(drive, place):
+    if find_bubblewrap() is None and place.startswith("/usr"):
+        pytest.skip("without bubblewrap it has no system folders of its own")
+
+    async def body(sandboxes):
+        ended = await sandboxes.run(WRITE.format(place=place, mib=60, s=60))
+        assert (ended.state.exit_code, ended.state.cause) == (137, "disk_full")
+        assert ended.state.message == "The sandbox wrote more than its 0.0488 GiB of disk."
+        assert b"It was ended." in ended.notices
+
+    drive(body, limits=Limits(disk_bytes=50 << 20))
+
+
+def test_one_that_keeps_within_its_quota_is_not(drive):
+    async def body(sandboxes):
+        ended = await sandboxes.run(WRITE.format(place="/tmp/file", mib=30, s=1.5))
+        assert (ended.state.exit_code, ended.stdout) == (0, b"wrote\n")
+
+    drive(body, limits=Limits(disk_bytes=50 << 20))
+
+
+def test_who_writes_on_when_the_disk_is_nearly_full_is_ended_and_nobody_else(drive, engine_state):
+    # More is to stay free than is: the disk counts as full for both.
+    keep = shutil.disk_usage(engine_state).free * 2
+
+    async def body(sandboxes):
+        modest = await sandboxes.start("sleep 600")
+        greedy = await sandboxes.run("sleep 1.5; " + WRITE.format(place="/tmp/file", mib=40, s=60))
+        assert (greedy.state.exit_code, greedy.state.cause) == (137, "disk_full")
+        assert "went on writing" in greedy.state.message
+        assert sandboxes.host.state(modest).phase == "running"
+        sandboxes.host.terminate(modest)
+
+    drive(body, limits=Limits(keep_free_bytes=keep))
+
+
+def test_what_a_folder_holds_is_counted_without_following_links(tmp_path: Path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "file").write_bytes(b"x" * 100_000)
+    (tmp_path / "hole").touch()
+    with (tmp_path / "hole").open("r+b") as file:
+        file.truncate(1 << 30)
+    (tmp_path / "link").symlink_to("/usr")
+    assert 100_000 <= written(str(tmp_path)) < 200_000

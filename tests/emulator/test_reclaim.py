@@ -1,0 +1,152 @@
+"""Disk space is had back from what nothing alive needs, and from nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import modal
+import pytest
+
+from support.engine import Engine, wait_until
+from support.sandboxes import supervisor_of
+from trebuchet.emulator import daemon
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import modal
+
+DAY_S = 86_400.0
+
+
+def reclaim(
+    engine: Engine, *, really: bool, older_than_s: float = DAY_S, volumes: bool = False
+) -> dict[str, list[str]]:
+    """Ids by kind."""
+    found: dict[str, list[str]] = {}
+    for one in daemon.reclaim(engine.endpoint, older_than_s=older_than_s, volumes=volumes, really=really):
+        found.setdefault(str(one["kind"]), []).append(str(one["id"]))
+    return found
+
+
+def make_old(*places: Path, seconds: float = 100 * DAY_S) -> None:
+    for place in places:
+        known = place.stat()
+        os.utime(place, (known.st_atime - seconds, known.st_mtime - seconds))
+
+
+def folder_of(engine: Engine, sandbox: modal.Sandbox) -> Path:
+    return engine.state / "sandboxes" / sandbox.object_id
+
+
+def test_a_fresh_engine_has_nothing_to_give(own_engine: Engine) -> None:
+    own_engine.run("true")
+    assert reclaim(own_engine, really=False) == {}
+
+
+def test_what_a_sandbox_wrote_before_the_engine_was_killed_can_go_and_its_log_stays(
+    own_engine: Engine,
+) -> None:
+    sandbox = own_engine.create("sh", "-c", "echo said; head -c 1000000 /dev/zero > /root/file; sleep 600")
+    assert next(iter(sandbox.stdout)) == "said\n"
+    folder = folder_of(own_engine, sandbox)
+    wait_until((folder / "process" / "root" / "root" / "file").exists)
+    supervisor = supervisor_of(folder / "process")
+    os.kill(own_engine.endpoint.pid, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
+    (own_engine.state / "alive" / sandbox.object_id).unlink()  # as one that died between marking and removing
+    own_engine.start()
+    make_old(folder / "journal", seconds=3600)
+    assert reclaim(own_engine, really=False) == {"overlay": [sandbox.object_id]}
+    assert (folder / "process" / "root").exists()
+    assert reclaim(own_engine, really=True) == {"overlay": [sandbox.object_id]}
+    assert not (folder / "process" / "root").exists()
+    assert (folder / "process" / "log").exists()
+    assert reclaim(own_engine, really=False) == {}
+
+
+def test_old_ended_sandboxes_go_and_live_and_recent_ones_stay(own_engine: Engine) -> None:
+    old, recent = own_engine.create("true"), own_engine.create("true")
+    live = own_engine.create("sh", "-c", "echo up; exec sleep 600")
+    old.wait()
+    recent.wait()
+    assert next(iter(live.stdout)) == "up\n"
+    make_old(*(folder_of(own_engine, one) / "journal" for one in (old, live)))
+    assert reclaim(own_engine, really=True) == {"sandbox": [old.object_id]}
+    with pytest.raises(modal.exception.NotFoundError):
+        own_engine.get(old.object_id).poll()
+    assert own_engine.get(recent.object_id).poll() == 0
+    assert live.exec("echo", "still here").stdout.read() == "still here\n"
+    live.terminate()
+
+
+def test_mounts_go_when_no_sandbox_has_them_and_come_back_when_wanted(
+    own_engine: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("content\n")
+    image = modal.Image.debian_slim().add_local_dir(tmp_path, "/sent")
+    live = own_engine.create("sh", "-c", "cat /sent/file; sleep 600", image=image)
+    assert next(iter(live.stdout)) == "content\n"
+    (mount,) = [place for place in (own_engine.state / "mounts").iterdir() if (place / "sent").exists()]
+    make_old(mount)
+    assert reclaim(own_engine, really=True) == {}
+    live.terminate()
+    live.wait(raise_on_termination=False)
+    make_old(mount)
+    assert reclaim(own_engine, really=True) == {"mount": [mount.name]}
+    assert own_engine.run("cat", "/sent/file", image=image) == (0, "content\n")
+
+
+def test_volumes_go_only_when_asked_for_and_when_nothing_has_them(own_engine: Engine) -> None:
+    used, unused, fresh = (
+        modal.Volume.from_name(name, create_if_missing=True) for name in ("used", "unused", "fresh")
+    )
+    for volume in (used, unused, fresh):
+        volume.hydrate(client=own_engine.client)
+    live = own_engine.create("sleep", "600", volumes={"/data": used})
+    make_old(*(own_engine.state / "volumes" / volume.object_id for volume in (used, unused)))
+    assert "volume" not in reclaim(own_engine, really=True)
+    assert reclaim(own_engine, really=True, volumes=True)["volume"] == [unused.object_id]
+    with pytest.raises(modal.exception.NotFoundError):
+        modal.Volume.from_name("unused").hydrate(client=own_engine.client)
+    assert live.poll() is None
+    live.terminate()
+
+
+def test_snapshots_stay_until_their_time_is_up(own_engine: Engine) -> None:
+    sandbox = own_engine.create("sh", "-c", "echo kept > /root/file; echo up; sleep 600")
+    assert next(iter(sandbox.stdout)) == "up\n"
+    image = sandbox.snapshot_filesystem()
+    sandbox.terminate()
+    sandbox.wait(raise_on_termination=False)
+    assert not {"image", "layer"} & reclaim(own_engine, really=True, older_than_s=0).keys()
+    assert own_engine.run("cat", "/root/file", image=image) == (0, "kept\n")
+    record = own_engine.state / "images" / f"{image.object_id}.json"
+    own_engine.kill()
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"expires_at": 1.0}))
+    own_engine.start()
+    gone = reclaim(own_engine, really=True)
+    assert gone["image"] == [image.object_id]
+    assert gone["layer"] == [f"snapshot-{image.object_id}"]
+
+
+def test_nothing_that_starts_meanwhile_is_harmed(own_engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content\n")
+    image = modal.Image.debian_slim().add_local_dir(tmp_path, "/sent")
+    failures: list[Any] = []
+
+    def keep_starting() -> None:
+        for _ in range(15):
+            outcome = own_engine.run("cat", "/sent/file", image=image)
+            if outcome != (0, "content\n"):
+                failures.append(outcome)
+
+    starting = threading.Thread(target=keep_starting)
+    starting.start()
+    while starting.is_alive():
+        reclaim(own_engine, really=True, older_than_s=0)
+    assert failures == []
