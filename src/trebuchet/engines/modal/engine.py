@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from trebuchet.engines.modal.access import ModalAccess
+from trebuchet.engines.modal.ended import Ended
 from trebuchet.engines.modal.errors import translated
 from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, NotFoundError
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _Answer = TypeVar("_Answer")
 _ID_PREFIX = "sb-"
-_ENDED_KEPT = 64
 
 
 class SdkEngine:
@@ -47,7 +47,7 @@ class SdkEngine:
         self._access = access
         self._connection: Connection | None = None
         self._scheduled: set[str] = set()
-        self._ended_handles: dict[str, modal.Sandbox] = {}
+        self._ended_handles = Ended()
         self._lock = threading.RLock()
 
     def identity(self) -> Identity:
@@ -175,18 +175,11 @@ class SdkEngine:
             self._scheduled.add(sandbox_id)
         elif seen.state.is_final:
             self._scheduled.discard(sandbox_id)
-            self._keep_ended(asked[0])
+            self._ended_handles.keep(asked[0])
         return seen
 
     def queued(self) -> Mapping[str, str]:
         return {}
-
-    def _keep_ended(self, sandbox: modal.Sandbox) -> None:
-        """Whoever learns of an end asks for the last words next, and need not look it up once more."""
-        with self._lock:
-            self._ended_handles[sandbox.object_id] = sandbox
-            while len(self._ended_handles) > _ENDED_KEPT:
-                del self._ended_handles[next(iter(self._ended_handles))]
 
     def terminate(self, sandbox_id: str) -> None:
         self._ask_about(sandbox_id, _end)
@@ -206,8 +199,7 @@ class SdkEngine:
     ) -> Iterator[LogEntry]:
         from trebuchet.engines.modal.logs import LogReader  # noqa: PLC0415 - imports the SDK
 
-        with self._lock:
-            ended = self._ended_handles.pop(sandbox_id, None)
+        ended = self._ended_handles.take(sandbox_id)
         # An unknown id is told here, not at the first entry.
         handles = chain([ended or self.handle(sandbox_id)], iter(lambda: self.handle(sandbox_id), None))
         reader = LogReader(lambda: next(handles), self._access.pace, source=source, since=since, after=after)
