@@ -3,8 +3,8 @@
     python bench/fixture_start.py
 
 Prints: the first start in a process of its own, imports included, before the SDK was imported and after that,
-each as a ratio to importing the SDK, and a later start in the same process. What sandboxes share is made
-before.
+and a later start in the same process; each also as a ratio to importing the SDK, and in processor time, which
+other work on the machine does not lengthen. What sandboxes share is made before.
 """
 
 from __future__ import annotations
@@ -20,29 +20,38 @@ PROGRAM = """
 import sys, time, pytest
 from pathlib import Path
 folder, layers, before = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-took = []
-def took_since(begun):
-    took.append(time.perf_counter() - begun)
-begun = time.perf_counter()
+def begin():
+    return time.perf_counter(), time.process_time()
+def end(begun):
+    print(time.perf_counter() - begun[0], time.process_time() - begun[1])
+begun = begin()
 if before == "sdk":
     import modal
-took_since(begun)
+end(begun)
 for number in range(2):
-    begun = time.perf_counter()
+    begun = begin()
     from trebuchet.emulator.embedded import EmbeddedEngine
     engine = EmbeddedEngine(folder / str(number), layers=layers)
     engine.start()
-    took_since(begun)
+    end(begun)
     engine.stop()
-print(*took)
 """
 
+Seconds = tuple[float, float]
+"""By the clock, and of the processor."""
 
-def starts(folder: Path, before: str) -> list[float]:
-    """Seconds for importing the SDK (if that comes before), the first start and the next one."""
+
+def starts(folder: Path, before: str) -> list[Seconds]:
+    """What importing the SDK took (if that comes before), the first start and the next one."""
     with tempfile.TemporaryDirectory(dir=folder) as own:
         argv = [sys.executable, "-c", PROGRAM, own, str(folder / "layers"), before]
-        return [float(word) for word in subprocess.check_output(argv, text=True).split()]
+        lines = subprocess.check_output(argv, text=True).splitlines()
+    return [(float(wall), float(cpu)) for wall, cpu in (line.split() for line in lines)]
+
+
+def median(found: list[list[Seconds]], number: int) -> Seconds:
+    walls, cpus = zip(*(of_round[number] for of_round in found), strict=True)
+    return statistics.median(walls), statistics.median(cpus)
 
 
 def main() -> None:
@@ -51,14 +60,16 @@ def main() -> None:
         starts(folder, "nothing")  # makes the layers
         alone = [starts(folder, "nothing") for _ in range(ROUNDS)]
         after = [starts(folder, "sdk") for _ in range(ROUNDS)]
-    sdk = statistics.median(seconds[0] for seconds in after)
-    first_alone = statistics.median(seconds[1] for seconds in alone)
-    first_after = statistics.median(seconds[1] for seconds in after)
-    later = statistics.median(seconds[2] for seconds in after)
-    print(f"importing the SDK: {sdk * 1000:.0f} ms")
-    print(f"first start, alone: {first_alone * 1000:.0f} ms, {first_alone / sdk:.2f} of the SDK's import")
-    print(f"first start, after the SDK: {first_after * 1000:.0f} ms, {first_after / sdk:.2f} of it")
-    print(f"a later start: {later * 1000:.0f} ms")
+    sdk = median(after, 0)
+    rows = {
+        "importing the SDK": sdk,
+        "first start, alone": median(alone, 1),
+        "first start, after the SDK": median(after, 1),
+        "a later start": median(after, 2),
+    }
+    for what, (wall, cpu) in rows.items():
+        ratio = f"{wall / sdk[0]:.2f} of the SDK's import"
+        print(f"{what}: {wall * 1000:.0f} ms ({cpu * 1000:.0f} ms of the processor), {ratio}")
 
 
 if __name__ == "__main__":

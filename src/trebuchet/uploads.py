@@ -46,6 +46,21 @@ class LocalFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """How far a launch has got with its local files.
+
+    Attributes:
+        files: Those that are there by now, sent or found there.
+        bytes: What was sent of those that were not there.
+        of: All there is; None where this is all.
+    """
+
+    files: int
+    bytes: int
+    of: Sent | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """Something no ignore rule names, and that is not sent all the same.
 

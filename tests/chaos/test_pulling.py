@@ -52,7 +52,7 @@ def start(bench: Bench, key: str, folder: Path, path: str = "") -> subprocess.Po
 
 
 def finished(process: subprocess.Popen[str]) -> None:
-    _, told = process.communicate(timeout=300)
+    _, told = process.communicate(timeout=1800)
     assert process.returncode == 0, told
 
 
@@ -145,6 +145,7 @@ def test_holes_stay_holes(bench: Bench, tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(3600)
 def test_whatever_moment_it_is_killed_at(bench: Bench, tmp_path: Path) -> None:
     """20,000 small files, a large one, and a large one with holes, in transfers killed at random."""
     job = bench.up(

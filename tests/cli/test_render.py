@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from trebuchet.cli.progress import progress_of
 from trebuchet.cli.render import duration, print_statuses, status_record, summary, table
 from trebuchet.status import JobState, JobStatus, Phase, Reason
+from trebuchet.uploads import Sent
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC).timestamp()
 
@@ -112,3 +114,12 @@ def test_the_last_line_says_state_reason_exit_code_and_duration(fields: dict[str
 
     times = {"start_at": NOW, "end_at": NOW + 12}
     assert unstyle(summary(made(**fields, **times), now=NOW)) == line
+
+
+def test_a_transfer_is_shown_with_its_files_bytes_and_rate() -> None:
+    whole = Sent(files=20_000, bytes=40_000_000)
+    begun = progress_of(Sent(files=5_000, bytes=2_000_000, of=whole), 0.5)
+    assert begun == f"sending {'━' * 5}{'─' * 15} 5,000 of 20,000 files there, 2 MB of 40 MB sent"
+    later = progress_of(Sent(files=0, bytes=30_000_000, of=Sent(files=1, bytes=40_000_000)), 10.0)
+    assert later == f"sending {'━' * 15}{'─' * 5} 0 of 1 files there, 30 MB of 40 MB sent, 3 MB/s"
+    assert "0 of 0 files" in progress_of(Sent(files=0, bytes=0), 1.0)

@@ -57,7 +57,10 @@ def test_a_second_launch_says_what_is_unchanged(trebuchet: Callable[..., Answer]
     assert (first.code, first.out.split()) == (0, ["empty", "letter", "sub", "to-folder"]), first.err
     assert "left out, a link to a folder elsewhere is not followed: to-elsewhere" in first.err
     assert "unchanged" not in first.err
-    assert "2 files, 6 bytes, unchanged" in trebuchet("up", "job.yaml", "--cloud", "local").err
+    assert "nothing had to be sent" not in first.err
+    again = trebuchet("up", "job.yaml", "--cloud", "local").err
+    assert "2 files, 6 bytes, unchanged" in again
+    assert "nothing had to be sent: all 2 files were there already" in again
     (project / "letter").write_text("22")
     assert "unchanged" not in trebuchet("up", "job.yaml", "--cloud", "local").err
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.engine import wait_until
 from support.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -29,6 +31,26 @@ def test_the_table_shows_what_a_job_says_and_stays_when_one_leaves(
     terminal.process.send_signal(signal.SIGINT)
     assert terminal.process.wait(timeout=30) == 0
     terminal.read_until("CANCELLED")
+
+
+def test_the_table_shows_what_a_job_takes(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str]
+) -> None:
+    script = "python3 -c 'held = bytearray(300_000_000)\nwhile True: pass'"
+    key = trebuchet("up", job_file(script), "-d", "--json").json["key"]
+    terminal = Terminal("status", key, "--watch")
+    pattern = re.compile(r"RUNNING.*? (\d+)%  +(\d+) MB")
+    shown = ""
+
+    def is_busy() -> bool:
+        nonlocal shown
+        shown += terminal.read()
+        return any(int(cpu) > 0 and int(memory) >= 300 for cpu, memory in pattern.findall(shown))
+
+    wait_until(is_busy)
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.process.wait(timeout=30) == 0
+    trebuchet("cancel", key)
 
 
 def test_without_a_terminal_it_says_what_to_use(trebuchet: Callable[..., Any]) -> None:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trebuchet.engines import engine_for
 from trebuchet.job import JobConfig
 from trebuchet.plan.script import bind_launch, script_argv
 from trebuchet.sandbox import SandboxSpec, Upload
+from trebuchet.uploads import Sent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +41,9 @@ def workdir(source: Path) -> Upload:
 
 
 def write_tree(top: Path, count: int) -> dict[str, bytes]:
-    """Small files of many names in many folders."""
-    files = {f"d {n % 17}/é{n}.txt": f"{n}".encode() * (n % 300) for n in range(count)}
+    """Small files of many names in many folders, that no other tree holds."""
+    salt = os.urandom(4).hex()
+    files = {f"d {n % 17}/é{n}.txt": f"{salt}{n}".encode() * (n % 100) for n in range(count)}
     for path, data in files.items():
         (top / path).parent.mkdir(parents=True, exist_ok=True)
         (top / path).write_bytes(data)
@@ -111,6 +114,27 @@ def test_a_changed_file_among_many_arrives_as_changed(bench: Bench, tmp_path: Pa
     assert run_job(bench, "cat 'd 1/word'", workdir(tmp_path)) == "new"
 
 
+def test_what_is_sent_is_told_and_nothing_is_sent_twice(bench: Bench, tmp_path: Path) -> None:
+    files = write_tree(tmp_path, MANY)
+    (tmp_path / "big").write_bytes(os.urandom(6_000_000))  # in pieces of its own
+    (tmp_path / "middle").write_bytes(os.urandom(300_000))
+    whole = Sent(files=MANY + 2, bytes=sum(map(len, files.values())) + 6_300_000)
+
+    first: list[Sent] = []
+    second: list[Sent] = []
+    spec = SandboxSpec(argv=("true",), uploads=(workdir(tmp_path),), timeout_s=60)
+    bench.made.append(bench.engine.create(spec, on_sent=first.append))
+    another = engine_for(bench.cloud, bench.settings)
+    bench.made.append(another.create(spec, on_sent=second.append))
+    another.close()
+
+    assert first[-1].of == whole
+    assert first[-1].files == second[-1].files == whole.files
+    assert whole.bytes <= first[-1].bytes < whole.bytes + 1024 * whole.files  # what an archive adds
+    assert [sent.bytes for sent in first] == sorted(sent.bytes for sent in first)
+    assert second[-1].bytes == 0
+
+
 @pytest.mark.proof
 @pytest.mark.timeout(300)
 def test_twenty_thousand_files_are_sent_quickly_and_in_little_memory(bench: Bench, tmp_path: Path) -> None:
@@ -162,8 +186,6 @@ def _create_apart(bench: Bench, spec: SandboxSpec) -> tuple[str, float, float]:
 
 
 def _create_and_measure(settings: object, cloud: str, spec: SandboxSpec) -> tuple[str, float, float]:
-    from trebuchet.engines import engine_for
-
     engine = engine_for(cloud, settings)  # type: ignore[arg-type]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.monotonic()

@@ -64,9 +64,9 @@ def test_it_leaves_when_there_is_nothing_to_do(tmp_path: Path) -> None:
 
 
 def test_it_stays_while_a_sandbox_lives(tmp_path: Path) -> None:
-    daemon.ensure(tmp_path, idle_timeout_s=0.5)
+    daemon.ensure(tmp_path, idle_timeout_s=4)  # not so soon that a slow machine needs a second one below
     with local_engine(tmp_path) as engine:
-        sandbox = engine.create("sleep", "2")
+        sandbox = engine.create("sleep", "6")
         pid = engine.endpoint.pid
         wait_until(lambda: not any((tmp_path / "alive").iterdir()))
         assert daemon_lives(tmp_path)

@@ -7,6 +7,8 @@ import sys
 import urllib.request
 from typing import TYPE_CHECKING
 
+import pytest
+
 from trebuchet.emulator.embedded import EmbeddedEngine
 
 if TYPE_CHECKING:
@@ -26,6 +28,20 @@ engine.stop()
 def test_a_start_imports_nothing_that_few_tests_need(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     assert subprocess.check_output(argv, text=True, timeout=60).strip() == ""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2, 1.0])
+def test_one_that_ends_soon_leaves_no_half_of_a_layer(tmp_path: Path, seconds: float) -> None:
+    program = PROGRAM.replace("engine.stop()", f"import time; time.sleep({seconds}); engine.stop()")
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert ended.stderr == ""
+    assert not list((tmp_path / "layers").glob("*making*"))
 
 
 def test_its_pages_are_there_for_who_comes(tmp_path: Path) -> None:

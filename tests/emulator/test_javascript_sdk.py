@@ -102,3 +102,14 @@ def test_each_failure_has_its_own_error(engine: Engine, sdk: Path, image_id: str
         "secret": "NotFoundError",
         "file": "SandboxFilesystemNotFoundError",
     }
+
+
+def test_probes_volumes_tunnels_tokens_and_snapshots(engine: Engine, sdk: Path, image_id: str) -> None:
+    assert run(engine, sdk, "more.mjs", image_id) == {
+        "tunnels": ["8000"],
+        "tags": {"later": "yes"},
+        "written": 0,
+        "token": ["string", "string"],
+        "ended": 137,
+        "next": "kept\non volume\n",
+    }

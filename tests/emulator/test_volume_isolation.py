@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import modal
 import pytest
+from modal.exception import NotFoundError
 
 from support.engine import Engine, local_engine, wait_until
 from trebuchet.emulator.world.trees import Tree
@@ -84,6 +85,13 @@ def test_the_end_commits(isolating: Engine, volume: modal.Volume) -> None:
     assert names(volume) == {"a", "a/b", "a/b/last"}
     assert b"".join(volume.read_file("/a/b/last")) == b"at the end\n"
     wait_until(lambda: not (isolating.state / "sandboxes" / sandbox.object_id / "volumes").exists())
+
+
+def test_there_is_nothing_to_reload_after_the_end(isolating: Engine, volume: modal.Volume) -> None:
+    sandbox = isolating.create("true", volumes={"/mnt/v": volume})
+    sandbox.wait()
+    with pytest.raises(NotFoundError):
+        sandbox.reload_volumes()
 
 
 def test_a_reload_commits_first(isolating: Engine, volume: modal.Volume) -> None:

@@ -32,6 +32,13 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
+    def read(self) -> str:
+        """What has been shown since it was read last."""
+        try:
+            return os.read(self._ours, 65_536).decode(errors="replace")
+        except OSError:  # Nothing new, or it has ended.
+            return ""
+
     def read_until(self, text: str, seconds: float = 30) -> None:
         """Wait until this stands on the screen, after what was waited for before."""
         deadline = time.monotonic() + seconds

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trebuchet.job import JobConfig
     from trebuchet.launcher import Launcher
     from trebuchet.status import JobStatus
+    from trebuchet.uploads import Sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,12 @@ class Request:
         for one in filter(memory.unchanged, sent):
             told = f"{one.amount}, unchanged since the last launch; only what is missing there is sent"
             tell(printable(f"{one.upload.source}: {told}"))
+        last: list[Sent] = []
+
+        def heard(sent: Sent) -> None:
+            last[:] = [sent]
+            progress.sending(sent)
+
         _, status = self.launcher.up(
             self.job,
             self.cluster,
@@ -69,7 +76,10 @@ class Request:
             wait_for_gpu=self.wait_for_gpu,
             on_build_output=progress.build_output,
             on_waiting=progress.waiting,
+            on_sending=heard,
         )
+        if last and last[0].files and not last[0].bytes:
+            tell(f"nothing had to be sent: all {last[0].files:,} files were there already")
         if self.key is None:  # With one, an earlier launch may have come back, and nothing was sent.
             for one in sent:
                 memory.keep(one)
@@ -95,6 +105,7 @@ class Retry(Request):
             wait_for_gpu=self.wait_for_gpu,
             on_build_output=progress.build_output,
             on_waiting=progress.waiting,
+            on_sending=progress.sending,
         )
         return status
 

@@ -11,6 +11,7 @@ import click
 
 from trebuchet.cli.attached import write
 from trebuchet.cli.console import tell, wants_colour
+from trebuchet.cli.leaving import for_a_reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,8 +69,9 @@ class JsonSink(_Open):
             "message": entry.message,
             "cursor": cursor,
         }
-        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        with for_a_reader():
+            sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
 
 
 class Labeller:
@@ -113,8 +115,9 @@ class LineSink(_Open):
     def take(self, piece: Piece, cursor: str) -> None:
         del cursor
         sink, labeller = self._sinks["stdout" if piece.entry.source == "stdout" else "stderr"]
-        sink.write(labeller.label(piece))
-        sink.flush()
+        with for_a_reader():
+            sink.write(labeller.label(piece))
+            sink.flush()
 
 
 class FileSink:

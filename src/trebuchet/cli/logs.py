@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trebuchet.cli.attached import leaving_on_signals
 from trebuchet.cli.background import in_background
 from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import tell, tell_note
@@ -109,7 +110,11 @@ def logs(
     )  # fmt: skip
     shown = cursor
     try:
-        with _sink(keys, timestamps=timestamps, output=output, as_json=as_json) as sink:
+        with (
+            leaving_on_signals() as leave,
+            _sink(keys, timestamps=timestamps, output=output, as_json=as_json) as sink,
+        ):
+            leave.launched()
             for piece, position in in_background(_with_cursors(reading)):
                 sink.take(piece, position)
                 shown = position

@@ -11,6 +11,7 @@ import click
 
 from trebuchet.cli.console import printable, tell
 from trebuchet.cli.render import duration, metadata_of
+from trebuchet.cli.travelling import size
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from trebuchet.status import JobStatus
+    from trebuchet.uploads import Sent
 
+_BAR = 20
 _REMIND_S = 60
 """How often a log file, which shows no moving line, is told that the wait goes on."""
 
@@ -29,6 +32,10 @@ class Progress(Protocol):
 
     def build_output(self, text: str) -> None:
         """An image build printed this."""
+        ...
+
+    def sending(self, sent: Sent) -> None:
+        """Local files are on their way; called now and then, perhaps from another thread."""
         ...
 
     def waiting(self, status: JobStatus) -> None:
@@ -58,16 +65,41 @@ def what_it_waits_for(status: JobStatus) -> str:
     return f"waiting for {printable(str(waited_for))}" if waited_for else "waiting for its sandbox"
 
 
+def progress_of(sent: Sent, seconds: float) -> str:
+    """A transfer as a bar, with its files, bytes and rate.
+
+    The bar goes by files where there are many, for those that are there already cost no bytes.
+    """
+    whole = sent.of or sent
+    part = max(_part(sent.files, whole.files), _part(sent.bytes, whole.bytes))
+    filled = round(part * _BAR)
+    rate = f", {size(int(sent.bytes / seconds))}/s" if seconds >= 1 and sent.bytes else ""
+    return (
+        f"sending {'━' * filled}{'─' * (_BAR - filled)} {sent.files:,} of {whole.files:,} files there, "
+        f"{size(sent.bytes)} of {size(whole.bytes)} sent{rate}"
+    )
+
+
+def _part(done: int, whole: int) -> float:
+    return min(done / whole, 1.0) if whole else 0.0
+
+
 class PlainProgress:
     """Lines on stderr: each thing waited for once, and a reminder now and then."""
 
     def __init__(self, title: str) -> None:
         self._title = title
         self._began = self._last_told = time.monotonic()
-        self._said = ""
+        self._said: str = ""
 
     def build_output(self, text: str) -> None:
         _pass_on(text)
+
+    def sending(self, sent: Sent) -> None:
+        now = time.monotonic()
+        if now - self._last_told >= _REMIND_S:
+            self._last_told = now
+            tell(f"{self._title}: {progress_of(sent, now - self._began)}")
 
     def waiting(self, status: JobStatus) -> None:
         now, words = time.monotonic(), what_it_waits_for(status)
@@ -94,17 +126,26 @@ class MovingProgress:
     def __init__(self, title: str) -> None:
         self._title = title
         self._began = time.monotonic()
+        self._sending_since: float | None = None
         self._line: Status | None = None
 
     def build_output(self, text: str) -> None:
         self.stop()
         _pass_on(text)
 
+    def sending(self, sent: Sent) -> None:
+        now = time.monotonic()
+        self._sending_since = self._sending_since or now
+        self._show(progress_of(sent, now - self._sending_since))
+
     def waiting(self, status: JobStatus) -> None:
+        self._show(what_it_waits_for(status))
+
+    def _show(self, words: str) -> None:
         waited = time.monotonic() - self._began
         if waited < 1:  # What is over at once needs no moving line, and rich takes a while to load.
             return
-        words = f"{self._title}: {what_it_waits_for(status)} ({duration(waited)})"
+        words = f"{self._title}: {words} ({duration(waited)})"
         if self._line is None:
             self._line = _moving_line(words)
             self._line.start()

@@ -78,10 +78,24 @@ def print_statuses(statuses: Sequence[JobStatus], form: Form | None, *, now: flo
         show(table(_STATUS_COLUMNS, [_status_row(status, now) for status in statuses]))
 
 
-def status_table(statuses: Sequence[JobStatus], *, now: float, said: Sequence[str]) -> str:
-    """The table of `print_statuses`, with what each job said last."""
-    rows = [(*_status_row(status, now), line) for status, line in zip(statuses, said, strict=True)]
-    return table((*_STATUS_COLUMNS, "SAID LAST"), rows)
+def live_table(statuses: Sequence[JobStatus], *, now: float, more: Sequence[Sequence[str]]) -> str:
+    """Jobs with what each takes and said last; less of the rest than `print_statuses`, to fit a terminal."""
+    rows = [(*_live_row(status, now), *cells) for status, cells in zip(statuses, more, strict=True)]
+    return table(("JOB", "NAME", "STATE", "EXIT", "FOR", "WHY", "CPU", "MEMORY", "GPU", "SAID LAST"), rows)
+
+
+def _live_row(status: JobStatus, now: float) -> tuple[str, ...]:
+    spent = took(status, now)
+    if spent == _NOTHING and status.submit_time is not None and not status.done:
+        spent = duration(now - status.submit_time)  # That long it has waited.
+    return (
+        status.key or status.id,
+        printable(status.name),
+        coloured_state(status.state),
+        _NOTHING if status.exit_code is None else str(status.exit_code),
+        spent,
+        explanation(status),
+    )
 
 
 _STATUS_COLUMNS = ("JOB", "NAME", "CLUSTER", "CLOUD", "STATE", "EXIT", "SUBMITTED", "TOOK", "WHY")
@@ -185,7 +199,10 @@ def summary(status: JobStatus, *, now: float) -> str:
 
 
 def _cost(status: JobStatus, now: float) -> float | None:
-    """US dollars, where the price is known."""
+    """US dollars: what the control plane says, else by the price, where one is known."""
+    told = metadata_of(status).get("cost")
+    if told is not None:
+        return float(told)
     if status.cost_per_hour is None or status.start_at is None:
         return None
     return status.cost_per_hour * ((status.end_at or now) - status.start_at) / 3_600

@@ -51,7 +51,9 @@ _RECENT_S = 86_400
 )
 @click.option("-a", "--all", "everything", is_flag=True, help="Old ones too.")
 @click.option("--cached", is_flag=True, help="As last seen; ask no control plane.")
-@click.option("-w", "--watch", is_flag=True, help="Keep it up to date, with each job's last line.")
+@click.option(
+    "-w", "--watch", is_flag=True, help="Keep it up to date, with what each job takes and said last."
+)
 @form_options
 @session_options
 @pass_session

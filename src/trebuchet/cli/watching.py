@@ -13,7 +13,8 @@ import click
 
 from trebuchet.cli.background import in_background
 from trebuchet.cli.console import printable
-from trebuchet.cli.render import status_table
+from trebuchet.cli.meters import Meters, Taken
+from trebuchet.cli.render import live_table
 from trebuchet.errors import ControlPlaneError, NotFoundError
 from trebuchet.status import JobState
 
@@ -55,19 +56,25 @@ def watch_statuses(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) 
 
 
 def _pictures(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) -> Iterator[str]:
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="last-line") as pool:
+    meters = Meters(launcher)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="watch") as pool:
         while True:
             statuses = look()
-            lines = list(pool.map(partial(_last_line, launcher), statuses))
-            table = status_table(statuses, now=time.time(), said=lines) if statuses else "No such jobs."
+            more = list(pool.map(partial(_more, launcher, meters), statuses))
+            table = live_table(statuses, now=time.time(), more=more) if statuses else "No such jobs."
             yield f"{time.strftime('%H:%M:%S')}   Ctrl-C leaves\n\n{table}"
             time.sleep(_PAUSE_S)
 
 
+def _more(launcher: Launcher, meters: Meters, status: JobStatus) -> tuple[str, ...]:
+    """What a running job takes, and what it said last."""
+    if status.state is not JobState.RUNNING:
+        return (*Taken(), "")
+    return (*meters.read(status), _last_line(launcher, status))
+
+
 def _last_line(launcher: Launcher, status: JobStatus) -> str:
     """What a running job said last."""
-    if status.state is not JobState.RUNNING:
-        return ""
     try:
         text = "".join(entry.message for entry in launcher.logs(status.key, tail=1))
     except (ControlPlaneError, NotFoundError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
@@ -148,21 +149,32 @@ class Client:
             key=key,
             wait_for_gpu=wait_for_gpu,
             progress=progress,
-            prices=self._prices(job, plan),
+            prices=self.prices(job, plan),
         )
-        status = self.status_of(launched)
+        return self.launched(launched)
+
+    def launched(self, job: Job) -> JobStatus:
+        """The status of a job that was launched just now; it is remembered as this client's."""
+        status = self.status_of(job)
         self._launched.setdefault(status.cluster, []).append(status.id)
         # All that is known yet is that it exists; whether it runs is for a look-up to tell.
         return status if status.done else replace(status, state=JobState.PENDING)
 
-    def _prices(self, job: JobConfig, plan: Plan) -> tuple[float, ...]:
-        """US dollars an hour of each candidate, where they are known and wanted."""
+    def prices(self, job: JobConfig, plan: Plan) -> tuple[float, ...]:
+        """US dollars an hour of each candidate, where they are known and wanted.
+
+        Raises:
+            LaunchError: They are wanted, and not known.
+        """
         if job.max_cost is None:
             return ()
-        prices = [None if self._price is None else self._price(spec) for spec in plan.candidates]
+        if self._price is not None:
+            prices = [self._price(spec) for spec in plan.candidates]
+        else:
+            prices = self._context.engine.prices(plan.candidates)
         if self.cloud != "local" and None in prices:
             raise LaunchError(
-                "What this job would cost is not known, so max_cost cannot be kept.",
+                "What this job would cost is not told by Modal's rates, so max_cost cannot be kept.",
                 hint="Hand a price function to the launcher, or limit its time: max_duration",
             )
         return tuple(price or 0.0 for price in prices)
@@ -173,10 +185,14 @@ class Client:
         Raises:
             PlanError: The job cannot be run as written.
         """
+        return self.planner()(job)
+
+    def planner(self) -> Callable[[JobConfig], Plan]:
+        """`plan` for many jobs: the machine is looked at once."""
         from trebuchet.plan import make_plan  # noqa: PLC0415 - a status makes no plan
 
-        return make_plan(
-            job,
+        return partial(
+            make_plan,
             cloud=self.cloud,
             cache_volume=self.settings.cache_volume,
             machine=self._machine(),

@@ -14,6 +14,7 @@ from trebuchet.errors import ControlPlaneError, JobNotFoundError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trebuchet.engines.base import GpuUsage, Usage
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
 
@@ -50,6 +51,24 @@ class Inside:
             UsageError: This process has no terminal.
         """
         return self.context.engine.shell(self._sandbox, (*_IN_WORK_DIR, *argv) if argv else _SHELL)
+
+    def usage(self) -> Usage | None:
+        """What its processes take; None where that cannot be told.
+
+        Raises:
+            JobNotFoundError: The job does not run.
+        """
+        return self.context.engine.usage(self._sandbox)
+
+    def gpu_usage(self) -> GpuUsage | None:
+        """What it takes of its GPUs; None where that cannot be told, or it has none.
+
+        Raises:
+            JobNotFoundError: The job does not run.
+        """
+        if self.job.current.gpu is None:
+            return None
+        return self.context.engine.gpu_usage(self._sandbox)
 
     def ports(self) -> dict[int, str]:
         """Where the job's ports are reached from outside.

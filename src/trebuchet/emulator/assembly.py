@@ -25,6 +25,7 @@ from trebuchet.emulator.rpc.serving import GrpcServer
 from trebuchet.emulator.rpc.tokens import Tokens
 from trebuchet.emulator.visits import Visits
 from trebuchet.emulator.world.admission import Room
+from trebuchet.emulator.world.rates import Rates
 from trebuchet.emulator.world.world import World
 
 if TYPE_CHECKING:
@@ -122,21 +123,16 @@ async def assemble(
 
 
 def _make_world(state: Path, host: ProcessHost, gpus: str | None, sharing: Sharing) -> World:
+    rates = Rates(machine.declared_rates())
     if gpus is not None:
         declared = machine.declared_gpus(gpus)
         names = [name for name, count in declared.items() for _ in range(count)]
         room = Room(**machine.declared_room())
-        return World(state, host, gpus=names, room=room, sharing=sharing)
+        return World(state, host, gpus=names, room=room, sharing=sharing, rates=rates)
     room = Room(**machine.real_room() | machine.declared_room())
     devices = nvidia.devices()
-    return World(
-        state,
-        host,
-        gpus=[one.name for one in devices],
-        minors=[one.minor for one in devices],
-        room=room,
-        sharing=sharing,
-    )
+    names, minors = [device.name for device in devices], [device.minor for device in devices]
+    return World(state, host, gpus=names, minors=minors, room=room, sharing=sharing, rates=rates)
 
 
 def _bind(state: Path, port: int | None) -> socket.socket:

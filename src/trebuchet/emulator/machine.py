@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections import Counter
@@ -11,6 +12,7 @@ from trebuchet.emulator import nvidia
 from trebuchet.emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
+    from decimal import Decimal
     from pathlib import Path
 
 DECLARED = re.compile(r"(?:(\d+)x)?([A-Za-z][A-Za-z0-9-]*\d[A-Za-z0-9-]*)")
@@ -56,6 +58,26 @@ def real_room() -> dict[str, float]:
     """Physical processor cores, and memory in MiB."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
     return {"cpus": (os.cpu_count() or 1) / THREADS_A_CORE, "memory_mib": memory}
+
+
+def declared_rates() -> dict[str, Decimal]:
+    """The prices that `TREBUCHET_LOCAL_RATES` pretends: a JSON object of US dollars an hour, by name.
+
+    Raises:
+        EmulatorError: It is none.
+    """
+    declared = os.environ.get("TREBUCHET_LOCAL_RATES")
+    if not declared:
+        return {}
+    from decimal import Decimal  # noqa: PLC0415 - rarely needed
+
+    try:
+        return {str(name): Decimal(str(rate)) for name, rate in json.loads(declared).items()}
+    except (ValueError, ArithmeticError, AttributeError):
+        raise EmulatorError(
+            "TREBUCHET_LOCAL_RATES cannot be read.",
+            'Write a JSON object like {"gpu_hour_cost_h100": "4", "cpu_hour_cost_sandbox": "0.1"}.',
+        ) from None
 
 
 def declared_room() -> dict[str, float]:

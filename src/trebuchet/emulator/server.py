@@ -133,5 +133,6 @@ async def _stay(world: World, attendance: Attendance, idle_timeout_s: float, lea
             return
         world.secrets.sweep()
         world.blobs.sweep()
+        await world.snapshots.sweep({sandbox.ask.image_id for sandbox in world.sandboxes.running()})
         with suppress(TimeoutError):
             await asyncio.wait_for(leaving.wait(), min(SWEEP_S, idle_timeout_s / 4 or SWEEP_S))

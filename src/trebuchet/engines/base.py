@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.status import JobState, LogEntry, LogPosition, LogSource, Reason
+    from trebuchet.uploads import Sent
 
 
 STRETCH_BYTES = 8 << 20
@@ -82,6 +84,36 @@ class VolumeFile:
     modified_at: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the processes in a sandbox take, about.
+
+    Attributes:
+        at: When this was read, in seconds; only differences mean anything.
+        cpu_s: Seconds of processor time that they took until then.
+        memory: Bytes that they take now.
+    """
+
+    at: float
+    cpu_s: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUsage:
+    """What is taken of a sandbox's GPUs.
+
+    Attributes:
+        busy: Part of the time that they were at work, all of them averaged: 0 to 1.
+        memory: Bytes taken, of all of them.
+        memory_size: Bytes that there are.
+    """
+
+    busy: float
+    memory: int
+    memory_size: int
+
+
 class Engine(Protocol):
     """A control plane, seen through the official SDK.
 
@@ -90,6 +122,9 @@ class Engine(Protocol):
     """
 
     cloud: str
+
+    knows_costs: bool
+    """Whether there is any use in asking `cost`."""
 
     def identity(self) -> Identity:
         """Name the view that this engine's answers give; makes no call after the first."""
@@ -103,14 +138,35 @@ class Engine(Protocol):
         """Whether a question would first have to start something that has stopped, or was. Makes no call."""
         ...
 
-    def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
+    def create(
+        self,
+        spec: SandboxSpec,
+        *,
+        on_build_output: Callable[[str], None] | None = None,
+        on_sent: Callable[[Sent], None] | None = None,
+    ) -> str:
         """Create a sandbox and return its id. With a GPU this blocks until one is had.
+
+        Args:
+            spec: What to create.
+            on_build_output: Called with what an image build prints.
+            on_sent: Called now and then with how far sending its local files has got, from another thread.
 
         Raises:
             AlreadyExistsError: A running sandbox of the app has the name.
             CapacityError: No such GPU was to be had.
             ImageBuildError: The image could not be built.
             RateLimitedError: Too many creations a second.
+        """
+        ...
+
+    def begin(
+        self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None
+    ) -> Future[str]:
+        """As `create` for a sandbox without a GPU, but its id, or what `create` would raise, comes later.
+
+        What is raised at once came before the sandbox was asked for. `NotFoundError`, at once or later, may
+        mean that something remembered is gone: `create` looks it up anew.
         """
         ...
 
@@ -263,6 +319,25 @@ class Engine(Protocol):
 
     def ports(self, sandbox_id: str) -> dict[int, str]:
         """Where each port that was asked for is reached from outside: an address to open."""
+        ...
+
+    def usage(self, sandbox_id: str) -> Usage | None:
+        """What a running sandbox takes; None where that cannot be told."""
+        ...
+
+    def gpu_usage(self, sandbox_id: str) -> GpuUsage | None:
+        """What a running sandbox takes of its GPUs; None where that cannot be told, or it has none."""
+        ...
+
+    def prices(self, specs: Sequence[SandboxSpec]) -> list[float | None]:
+        """US dollars an hour for what each asks for, by the control plane's own rates: one look-up.
+
+        None for one that the rates do not tell the price of.
+        """
+        ...
+
+    def cost(self, sandbox_id: str) -> float | None:
+        """US dollars that a sandbox has cost, by the control plane's own figures; None where it has none."""
         ...
 
     def close(self) -> None:

@@ -9,18 +9,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator import daemon, machine
+from trebuchet.emulator.consumption import consumption
 from trebuchet.emulator.errors import EmulatorError
-from trebuchet.engines.base import Identity
+from trebuchet.engines.base import Identity, Usage
 from trebuchet.engines.modal.access import Credentials, Pace
 from trebuchet.engines.modal.engine import SdkEngine
 from trebuchet.errors import LocalEngineError
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from trebuchet.engines.base import Observation
+    from trebuchet.sandbox import SandboxSpec
     from trebuchet.settings import Settings
 
 ENVIRONMENT = "local"
@@ -69,7 +71,12 @@ def _credentials(endpoint: daemon.Endpoint) -> Credentials:
 
 
 class LocalEngine(SdkEngine):
-    """Sandboxes on this machine."""
+    """Sandboxes on this machine, which cost nothing."""
+
+    knows_costs = False
+
+    def prices(self, specs: Sequence[SandboxSpec]) -> list[float | None]:
+        return [0.0] * len(specs)
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, LocalAccess(settings))
@@ -92,6 +99,11 @@ class LocalEngine(SdkEngine):
         seen = super().poll(sandbox_id)
         reason = None if seen.state.is_final else self.queued().get(sandbox_id)
         return seen if reason is None else replace(seen, state=JobState.PENDING, waiting_for=reason)
+
+    def usage(self, sandbox_id: str) -> Usage | None:
+        # They run here: no command in the sandbox is needed.
+        found = consumption(self._state, sandbox_id)
+        return None if found is None else Usage(at=found.at, cpu_s=found.cpu_s, memory=found.memory)
 
     def queued(self) -> Mapping[str, str]:
         endpoint = daemon.running(self._state)

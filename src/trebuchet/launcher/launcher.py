@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trebuchet.plan.model import Plan
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.status import JobStatus
+    from trebuchet.uploads import Sent
 
 
 class Launcher(LogAccess, Upkeep):
@@ -60,6 +61,7 @@ class Launcher(LogAccess, Upkeep):
         wait_for_gpu: float | None = None,
         on_build_output: Callable[[str], None] | None = None,
         on_waiting: Callable[[JobStatus], None] | None = None,
+        on_sending: Callable[[Sent], None] | None = None,
     ) -> tuple[Cluster, JobStatus]:
         """Launch a job; the cluster is made by it, or joined where it exists.
 
@@ -73,6 +75,8 @@ class Launcher(LogAccess, Upkeep):
             wait_for_gpu: Seconds to go on asking for a GPU; None for as long as the SDK does (21 minutes).
             on_build_output: Called with what an image build prints.
             on_waiting: Called about once a second while no sandbox id is known yet.
+            on_sending: Called now and then with how far sending local files has got, perhaps from another
+                thread.
 
         Raises:
             PlanError: The job cannot be run as written.
@@ -81,8 +85,8 @@ class Launcher(LogAccess, Upkeep):
             LedgerError: The intent could not be written; nothing was created.
             KeyboardInterrupt: Before the sandbox's id was known; nothing is left behind.
         """
-        client = self.client(cloud or self._cloud_of(job))
-        told = Told(client, on_build_output, on_waiting)
+        client = self.client_for(job, cloud)
+        told = Told(client, on_build_output, on_waiting, on_sending)
         status = client.launch(job, cluster_name, key=key, wait_for_gpu=wait_for_gpu, progress=told)
         return self._clouds[client.cloud].cluster(status.cluster), status
 
@@ -94,6 +98,7 @@ class Launcher(LogAccess, Upkeep):
         wait_for_gpu: float | None = None,
         on_build_output: Callable[[str], None] | None = None,
         on_waiting: Callable[[JobStatus], None] | None = None,
+        on_sending: Callable[[Sent], None] | None = None,
     ) -> tuple[Cluster, JobStatus]:
         """Launch a finished job once more, as it was written down: a new job, under the same label.
 
@@ -103,6 +108,7 @@ class Launcher(LogAccess, Upkeep):
             wait_for_gpu: As in `up`.
             on_build_output: As in `up`.
             on_waiting: As in `up`.
+            on_sending: As in `up`.
 
         Raises:
             JobNotFoundError: No such job.
@@ -111,7 +117,7 @@ class Launcher(LogAccess, Upkeep):
         """
         job = self.job(ref)
         client = self.client(job.cloud)
-        told = Told(client, on_build_output, on_waiting)
+        told = Told(client, on_build_output, on_waiting, on_sending)
         status = client.retry(job, values or {}, wait_for_gpu=wait_for_gpu, progress=told)
         return self._clouds[client.cloud].cluster(status.cluster), status
 
@@ -153,7 +159,7 @@ class Launcher(LogAccess, Upkeep):
         Raises:
             PlanError: The job cannot be run as written.
         """
-        return self.client(cloud or self._cloud_of(job)).plan(job)
+        return self.client_for(job, cloud).plan(job)
 
     # --- looking
 
@@ -194,6 +200,8 @@ class Launcher(LogAccess, Upkeep):
         else:
             found = self._of(clouds, cluster, cached=cached)
         stale = {} if cached else refresh.refresh(self.contexts, found, cluster=cluster)
+        if id is not None and not cached:
+            refresh.learn_costs(self.contexts, found)
         fresh = [self.contexts.ledger.job(job.key) or job for job in found] if not cached else found
         return {
             name: [
@@ -221,6 +229,8 @@ class Launcher(LogAccess, Upkeep):
         """
         job = search.find_job(self, ref, cached=cached)
         stale = {} if cached else refresh.refresh(self.contexts, [job])
+        if not cached:
+            refresh.learn_costs(self.contexts, [job])
         job = self.contexts.ledger.job(job.key) or job
         return self.client(job.cloud).status_of(job, stale=stale.get(job.key))
 
@@ -336,6 +346,14 @@ class Launcher(LogAccess, Upkeep):
             UsageError: There is no cloud of this name.
         """
         return self.get_cloud(cloud).client
+
+    def client_for(self, job: JobConfig, cloud: str | None = None) -> Client:
+        """The client of the cloud where a job would run; `cloud` overrides what the job says.
+
+        Raises:
+            UsageError: There is no cloud of this name.
+        """
+        return self.client(cloud or self._cloud_of(job))
 
     def close(self) -> None:
         """Drop connections. Jobs live on."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from trebuchet.client import Client
     from trebuchet.ledger import Job
     from trebuchet.status import JobStatus
+    from trebuchet.uploads import Sent
 
 
 @dataclass(frozen=True)
@@ -20,10 +21,15 @@ class Told:
     client: Client
     on_build_output: Callable[[str], None] | None
     on_waiting: Callable[[JobStatus], None] | None
+    on_sending: Callable[[Sent], None] | None = None
 
     def build_output(self, text: str) -> None:
         if self.on_build_output is not None:
             self.on_build_output(text)
+
+    def sending(self, sent: Sent) -> None:
+        if self.on_sending is not None:
+            self.on_sending(sent)
 
     def waiting(self, job: Job) -> None:
         if self.on_waiting is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trebuchet.errors import TrebuchetError
 from trebuchet.lifecycle import naming
 from trebuchet.lifecycle.contexts import place_of
+from trebuchet.lifecycle.money import learn_cost
 from trebuchet.lifecycle.reconcile import reconcile
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ def refresh(contexts: Contexts, jobs: Sequence[Job], *, cluster: str | None = No
         except TrebuchetError as error:
             stale |= dict.fromkeys((job.key for job in group), str(error))
     return stale
+
+
+def learn_costs(contexts: Contexts, jobs: Sequence[Job]) -> None:
+    """Ask what the ended among a few jobs have cost. Where nobody could tell, nothing is asked."""
+    for job in contexts.ledger.jobs_of(job.key for job in jobs):
+        if job.end_at is not None:
+            learn_cost(contexts.of_job(job), job)
 
 
 def wait(

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from trebuchet.job import JobConfig, JobResources, StorageMount
 from trebuchet.ledger.records import Recipe
 from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, Upload, VolumeMount
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def config_as_data(job: JobConfig) -> dict[str, Any]:
     """A job's content with `envs` and `secrets` reduced to their names."""
     # Where its fields stood in a file that may have changed since is of no use to anybody.
     nameless = replace(job, envs=dict.fromkeys(job.envs), secrets=dict.fromkeys(job.secrets), positions={})
-    data: dict[str, Any] = json.loads(json.dumps(asdict(nameless), default=str))
+    data: dict[str, Any] = json.loads(_as_json(nameless))
     return data
 
 
 def config_from_data(data: Mapping[str, Any]) -> JobConfig:
     """The way back from `config_as_data`, values still left out."""
     storage: dict[str, Any] = data["storage_mounts"]
-    fields: dict[str, Any] = {
+    values: dict[str, Any] = {
         **data,
         "resources": JobResources(**data["resources"]),
         "storage_mounts": {place: StorageMount(**mount) for place, mount in storage.items()},
         "source": Path(data["source"]) if data["source"] else None,
     }
-    return JobConfig(**fields)
+    return JobConfig(**values)
 
 
 def encode_candidates(candidates: tuple[SandboxSpec, ...]) -> str:
-    return json.dumps([asdict(replace(spec, env={})) for spec in candidates], default=str)
+    return _as_json([replace(spec, env={}) for spec in candidates])
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for; `asdict` would copy all that it has words for, field by field."""
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return dict(cast("Mapping[Any, Any]", value)) if isinstance(value, Mapping) else str(value)
 
 
 def decode_recipe(config: str, candidates: str, prices: str) -> Recipe:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from trebuchet.ledger.codec import encode_candidates
+from trebuchet.ledger.batches import Batches
 from trebuchet.ledger.database import Database
 from trebuchet.ledger.reading import Reading
-from trebuchet.ledger.rows import (
-    INSERT_ATTEMPT,
-    INSERT_JOB,
-    attempt_values,
-    job_values,
-)
+from trebuchet.ledger.rows import INSERT_ATTEMPT, attempt_values
+from trebuchet.ledger.statements import add_event, free_claim, insert_job, set_created
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
@@ -25,7 +21,7 @@ if TYPE_CHECKING:
     from trebuchet.sandbox import SandboxSpec
 
 
-class Ledger(Reading):
+class Ledger(Reading, Batches):
     """What was wanted, and what was last seen. Safe for many threads and processes at once.
 
     A job's final state is written once and never changes.
@@ -83,15 +79,7 @@ class Ledger(Reading):
         with self._database.writing("add job", sync="FULL") as connection:
             if connection.execute("SELECT 1 FROM jobs WHERE key = ?", (job.key,)).fetchone():
                 return False
-            connection.execute(INSERT_JOB, job_values(job))
-            connection.execute(
-                "INSERT INTO recipes (key, config, candidates, prices) VALUES (?, ?, ?, ?)",
-                (job.key, json.dumps(config), encode_candidates(candidates), json.dumps(list(prices))),
-            )
-            connection.execute(INSERT_ATTEMPT, attempt_values(job.current))
-            if job.current.sandbox_id:
-                _remember_sandbox(connection, job.current.sandbox_id, job.key, job.current.number)
-            _event(connection, job.key, job.submit_time, "intended", {"attempt": job.current.number})
+            insert_job(connection, job, config, candidates, prices)
             return True
 
     def forget(self, key: str) -> None:
@@ -118,10 +106,7 @@ class Ledger(Reading):
     def drop_claim(self, key: str, number: int, token: str) -> None:
         """Give a claim back; nothing happens where it is somebody else's."""
         with self._database.writing("drop claim") as connection:
-            connection.execute(
-                "UPDATE attempts SET claim = NULL WHERE key = ? AND attempt = ? AND claim = ?",
-                (key, number, token),
-            )
+            free_claim(connection, key, number, token)
 
     def asked(self, attempt: Attempt, *, at: float, allotted_s: int) -> None:
         """The control plane is about to be asked to create an attempt's sandbox, with so long a life.
@@ -138,24 +123,12 @@ class Ledger(Reading):
                 "WHERE key = ? AND attempt = ? AND wait_for_gpu_s IS NOT NULL",
                 (at, attempt.key, attempt.number),
             )
-            _event(connection, attempt.key, at, "asked", {"attempt": attempt.number})
+            add_event(connection, attempt.key, at, "asked", {"attempt": attempt.number})
 
     def created(self, attempt: Attempt, sandbox_id: str, *, at: float, dashboard: str | None = None) -> None:
         """An attempt's sandbox exists, and a browser shows it there. Saying so twice does nothing."""
         with self._database.writing("created") as connection:
-            changed = connection.execute(
-                "UPDATE attempts SET sandbox_id = ?, dashboard = ?, created_at = ? "
-                "WHERE key = ? AND attempt = ? AND sandbox_id IS NOT ?",
-                (sandbox_id, dashboard, at, attempt.key, attempt.number, sandbox_id),
-            )
-            if changed.rowcount == 1:
-                _remember_sandbox(connection, sandbox_id, attempt.key, attempt.number)
-                connection.execute(
-                    "INSERT OR IGNORE INTO unarchived VALUES (?, ?)", (attempt.key, attempt.number)
-                )
-                _event(
-                    connection, attempt.key, at, "created", {"attempt": attempt.number, "sandbox": sandbox_id}
-                )
+            set_created(connection, attempt, sandbox_id, at=at, dashboard=dashboard)
 
     def no_capacity(self, attempt: Attempt, *, candidate: int, gpu: str | None, at: float) -> None:
         """No such GPU was to be had; the same attempt goes on with this candidate and another sandbox."""
@@ -171,7 +144,7 @@ class Ledger(Reading):
                 "sandbox": attempt.sandbox_id,
                 "next": gpu,
             }
-            _event(connection, attempt.key, at, "no_capacity", detail)
+            add_event(connection, attempt.key, at, "no_capacity", detail)
 
     def keep_secret(self, key: str, name: str | None) -> None:
         """A named secret with the job's values is about to be made (or, with None, is gone)."""
@@ -212,7 +185,7 @@ class Ledger(Reading):
                     "UPDATE attempts SET state = ?, start_at = ? WHERE key = ? AND attempt = ?",
                     (JobState.RUNNING.value, at, attempt.key, attempt.number),
                 )
-                _event(connection, attempt.key, at, "running", {"attempt": attempt.number})
+                add_event(connection, attempt.key, at, "running", {"attempt": attempt.number})
 
     def ended(self, attempt: Attempt, outcome: Outcome, *, at: float) -> bool:
         """An attempt, and with it the job, has ended; False where its end was written before."""
@@ -265,7 +238,7 @@ class Ledger(Reading):
             _end_attempt(connection, attempt, outcome, at)
             connection.execute(INSERT_ATTEMPT, attempt_values(successor.current))
             detail = {"attempt": successor.current.number, "after": why, "not_before": successor.again_at}
-            _event(connection, attempt.key, at, "again", detail)
+            add_event(connection, attempt.key, at, "again", detail)
             return True
 
     def missing(self, key: str, *, at: float) -> None:
@@ -276,7 +249,7 @@ class Ledger(Reading):
                 (at, key),
             )
             if changed.rowcount == 1:
-                _event(connection, key, at, "missing", {})
+                add_event(connection, key, at, "missing", {})
 
     def want_cancel(
         self, key: str, *, by: str, at: float, failure: Mapping[str, str | None] | None = None
@@ -296,12 +269,17 @@ class Ledger(Reading):
                 (by, at, json.dumps(failure) if failure else None, key),
             )
             if changed.rowcount == 1:
-                _event(connection, key, at, "cancel_wanted", {"by": by})
+                add_event(connection, key, at, "cancel_wanted", {"by": by})
+
+    def cost(self, key: str, dollars: float, *, at: float) -> None:
+        """The control plane said what an ended job has cost so far."""
+        with self._database.writing("cost") as connection:
+            connection.execute("UPDATE jobs SET cost = ?, cost_at = ? WHERE key = ?", (dollars, at, key))
 
     def note(self, key: str, kind: str, detail: Mapping[str, Any], *, at: float) -> None:
         """Write an event of its own."""
         with self._database.writing("note") as connection:
-            _event(connection, key, at, kind, detail)
+            add_event(connection, key, at, kind, detail)
 
     def archived(self, key: str, number: int) -> None:
         """All that is to be had of an attempt's log is in the archive."""
@@ -338,14 +316,4 @@ def _end_attempt(connection: sqlite3.Connection, attempt: Attempt, outcome: Outc
         (*_facts(outcome, at), attempt.key, attempt.number),
     )
     detail = {"state": outcome.state.value, "reason": outcome.reason, "exit_code": outcome.exit_code}
-    _event(connection, attempt.key, at, "ended", {"attempt": attempt.number, **detail})
-
-
-def _remember_sandbox(connection: sqlite3.Connection, sandbox_id: str, key: str, number: int) -> None:
-    connection.execute("INSERT OR IGNORE INTO sandboxes VALUES (?, ?, ?)", (sandbox_id, key, number))
-
-
-def _event(connection: sqlite3.Connection, key: str, at: float, kind: str, detail: Mapping[str, Any]) -> None:
-    connection.execute(
-        "INSERT INTO events (key, at, kind, detail) VALUES (?, ?, ?, ?)", (key, at, kind, json.dumps(detail))
-    )
+    add_event(connection, attempt.key, at, "ended", {"attempt": attempt.number, **detail})

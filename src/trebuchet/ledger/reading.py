@@ -43,6 +43,12 @@ class Reading:
         row = self._database.row(SELECT_JOBS + "WHERE jobs.key = ?", (key,))
         return None if row is None else job_of(row)
 
+    def jobs_of(self, keys: Iterable[str]) -> list[Job]:
+        """The jobs of these keys, in no order; what is not there is left out."""
+        wanted = json.dumps(list(keys))
+        query = "WHERE jobs.key IN (SELECT value FROM json_each(?))"
+        return [job_of(row) for row in self._database.rows(SELECT_JOBS + query, (wanted,))]
+
     def jobs(
         self,
         *,

@@ -76,6 +76,8 @@ class Job:
         watched: Whether another attempt may follow the end of one, so that somebody has to watch it.
         again_at: When the newest attempt may be begun at the earliest; None for at once.
         restarts: How often it was started again; a successor that only continues a chain is none.
+        cost: US dollars of all attempts, by the control plane's own figures; None where it told none.
+        cost_at: When it told them.
     """
 
     key: str
@@ -110,6 +112,8 @@ class Job:
     watched: bool = False
     again_at: float | None = None
     restarts: int = 0
+    cost: float | None = None
+    cost_at: float | None = None
     wait_for_gpu_s: float | None = None
 
     @property
@@ -130,6 +134,32 @@ class Recipe:
     config: Mapping[str, Any]
     candidates: tuple[SandboxSpec, ...]
     prices: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intended:
+    """A new job with what it is made from.
+
+    Attributes:
+        job: Its row.
+        config: The job file's content with the values left out.
+        candidates: What may be created for it.
+        prices: US dollars an hour of each of them, where known.
+    """
+
+    job: Job
+    config: Mapping[str, Any]
+    candidates: tuple[SandboxSpec, ...]
+    prices: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """An attempt's sandbox that exists now, and where a browser shows it."""
+
+    attempt: Attempt
+    sandbox_id: str
+    dashboard: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

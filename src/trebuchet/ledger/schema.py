@@ -119,5 +119,10 @@ CREATE TABLE about (
 INSERT INTO about VALUES ('id', lower(hex(randomblob(6))));
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH = """
+ALTER TABLE jobs ADD COLUMN cost REAL;
+ALTER TABLE jobs ADD COLUMN cost_at REAL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Step N brings a ledger from version N to N + 1."""

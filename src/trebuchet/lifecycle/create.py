@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import (
@@ -11,10 +12,12 @@ from trebuchet.errors import (
     ImageBuildError,
     JobNotFoundError,
     LaunchError,
+    NotFoundError,
     RateLimitedError,
     TrebuchetError,
 )
 from trebuchet.lifecycle.builds import BuildLog
+from trebuchet.lifecycle.transfers import transfer_told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from trebuchet.ledger import Attempt, Job
     from trebuchet.lifecycle.context import Context
     from trebuchet.sandbox import SandboxSpec
+    from trebuchet.uploads import Sent
 
 _PAUSES_AFTER_A_LOST_ANSWER_S = (0.2, 1.0, 3.0)
 _PAUSES_WHEN_LIMITED_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -64,7 +68,12 @@ def existing(context: Context, attempt: Attempt) -> str | None:
 
 
 def create(
-    context: Context, job: Job, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None
+    context: Context,
+    job: Job,
+    spec: SandboxSpec,
+    *,
+    on_build_output: Callable[[str], None] | None = None,
+    on_sent: Callable[[Sent], None] | None = None,
 ) -> str:
     """Ask for the sandbox of a claimed attempt and write its id down.
 
@@ -78,11 +87,35 @@ def create(
     if job.cancel_at is not None:
         raise LaunchError(f"{job.name} was cancelled before its sandbox was created.")
     build = BuildLog(context.settings, job.key, also=on_build_output)
-    try:
-        sandbox_id = _patiently(context, job, lambda: _once(context, job, spec, build))
-    except ImageBuildError as error:
-        raise build.failed(error) from error
+    with transfer_told(context.settings, job.key, on_sent) as told:
+
+        def ask() -> str:
+            return context.engine.create(spec, on_build_output=build.write, on_sent=told)
+
+        try:
+            sandbox_id = _patiently(context, job, lambda: _once(context, job, spec, ask))
+        except ImageBuildError as error:
+            raise build.failed(error) from error
     build.succeeded()
+    context.learn_id(job.current, sandbox_id)
+    return sandbox_id
+
+
+def go_on(context: Context, job: Job, spec: SandboxSpec, first: Callable[[], str]) -> str:
+    """As `create` for an attempt that was asked for already: what came of that is for `first` to tell.
+
+    Raises:
+        TrebuchetError: As `create` does.
+    """
+
+    def begun() -> str:
+        try:
+            return first()
+        except NotFoundError:  # something that was remembered is gone; this looks it up anew
+            return context.engine.create(spec)
+
+    asks = chain([begun], repeat(lambda: context.engine.create(spec)))
+    sandbox_id = _patiently(context, job, lambda: _once(context, job, spec, next(asks)))
     context.learn_id(job.current, sandbox_id)
     return sandbox_id
 
@@ -99,9 +132,9 @@ def _patiently(context: Context, job: Job, ask: Callable[[], str]) -> str:
     return ask()
 
 
-def _once(context: Context, job: Job, spec: SandboxSpec, build: BuildLog) -> str:
+def _once(context: Context, job: Job, spec: SandboxSpec, ask: Callable[[], str]) -> str:
     try:
-        return context.engine.create(spec, on_build_output=build.write)
+        return ask()
     except AlreadyExistsError:
         return _the_one_of_that_name(context, job)
     except ClusterUnreachableError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from trebuchet.ledger import Attempt, Job, config_as_data
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trebuchet.job import JobConfig
+    from trebuchet.ledger import Recipe
     from trebuchet.lifecycle.context import Context
     from trebuchet.plan.model import Plan
     from trebuchet.sandbox import SandboxSpec
+
+    CodeState = tuple[str | None, bool | None]
 
 LAUNCH_WITHIN_S = 900.0
 """How long a launch that was cut off before it was asked for is still finished by whoever comes next. Later
@@ -28,17 +31,42 @@ WAIT_FOR_GPU_S = 1_300.0
 """How long a GPU is waited for unless the user says otherwise: once as long as the SDK does by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a job is made from, and what was made of it so far."""
+
+    recipe: Recipe
+    attempts: Sequence[Attempt]
+
+
 def make_intent(
-    context: Context, job: JobConfig, plan: Plan, *, key: str, cluster: str | None, wait_for_gpu: float | None
+    context: Context,
+    job: JobConfig,
+    plan: Plan,
+    *,
+    key: str,
+    cluster: str | None,
+    wait_for_gpu: float | None,
+    code: CodeState | None = None,
 ) -> Job:
-    """The row of a job that is about to be launched."""
+    """The row of a job that is about to be launched.
+
+    Args:
+        context: Where.
+        job: What.
+        plan: How.
+        key: Its own.
+        cluster: Its label.
+        wait_for_gpu: Seconds; None for as long as usual.
+        code: The state of its work dir, as `git_state` tells it; None to look.
+    """
     from trebuchet.lifecycle.provenance import git_state  # noqa: PLC0415 - a status makes no intent
 
     now = context.clock.now()
     identity = context.engine.identity()
     first = plan.candidates[0]
     name = job.name or "job"
-    commit, dirty = git_state(job.working_dir)
+    commit, dirty = code or git_state(job.working_dir)
     watched = may_follow(config_as_data(job), context.settings.longest_s)
     keeps_values = bool(first.env) and (first.gpu is not None or watched)
     gpu_patience = None if first.gpu is None else (wait_for_gpu or WAIT_FOR_GPU_S)
@@ -90,6 +118,7 @@ def bound(
     user: str | None,
     keep: Sequence[str] | Literal[False],
     values: Mapping[str, str] | None,
+    past: Past | None = None,
 ) -> SandboxSpec:
     """A candidate with the facts of this attempt: its name, tags, marker and the way to its values.
 
@@ -100,13 +129,16 @@ def bound(
         user: The job file's `user`.
         keep: The job file's `outputs`.
         values: The environment's values, sent along; None for those in the job's named secret.
+        past: What the ledger has of the job; None to read it there.
     """
     from trebuchet.plan.markers import nonce_for  # noqa: PLC0415 - a status creates nothing
     from trebuchet.plan.script import bind_launch  # noqa: PLC0415 - as above
 
-    attempt, attempts = job.current, context.ledger.attempts(job.key)
-    recipe = context.ledger.recipe(job.key)
-    share = budget(recipe, attempt.candidate, attempts, longest_s=context.settings.longest_s).share()
+    attempt = job.current
+    if past is None:
+        past = Past(context.ledger.recipe(job.key), context.ledger.attempts(job.key))
+    attempts = past.attempts
+    share = budget(past.recipe, attempt.candidate, attempts, longest_s=context.settings.longest_s).share()
     # The same for all attempts, so that a job started again finds what it wrote under this name.
     variables = {**spec.variables, "SKYPILOT_TASK_ID": f"trebuchet-{job.key}"}
     if resumes(attempts, attempt.number):

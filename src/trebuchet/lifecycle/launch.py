@@ -14,6 +14,7 @@ from trebuchet.lifecycle.cancel import cancel
 from trebuchet.lifecycle.context import whoami
 from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound, make_intent
+from trebuchet.lifecycle.transfers import told_elsewhere
 from trebuchet.uploads import require_source
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
     from trebuchet.plan.model import Plan
+    from trebuchet.uploads import Sent
 
 _POLL_S = 0.02
 _LONGEST_POLL_S = 0.2
@@ -37,6 +39,10 @@ class Progress(Protocol):
         """An image build printed this."""
         ...
 
+    def sending(self, sent: Sent) -> None:
+        """Local files are on their way; said now and then, perhaps from another thread."""
+        ...
+
     def waiting(self, job: Job) -> None:
         """No sandbox id is known yet; said about once a second."""
         ...
@@ -45,6 +51,9 @@ class Progress(Protocol):
 class Silence:
     def build_output(self, text: str) -> None:
         del text
+
+    def sending(self, sent: Sent) -> None:
+        del sent
 
     def waiting(self, job: Job) -> None:
         del job
@@ -115,7 +124,7 @@ def _create_here(context: Context, intent: Job, job: JobConfig, plan: Plan, prog
             context.engine.put_secret(intent.secret, spec.env)
         values = spec.env if intent.secret is None else None
         ready = bound(context, intent, spec, user=job.user, keep=job.outputs, values=values)
-        create.create(context, intent, ready, on_build_output=progress.build_output)
+        create.create(context, intent, ready, on_build_output=progress.build_output, on_sent=progress.sending)
     end_if_unwanted(context, context.fresh(intent))
     watch(context, [intent])
 
@@ -151,6 +160,8 @@ def await_id(context: Context, job: Job, *, progress: Progress) -> Job:
             return job
         if printed := build.news():
             progress.build_output(printed)
+        if sent := told_elsewhere(context.settings, job.key):
+            progress.sending(sent)
         context.clock.sleep(pause)
         pause = min(pause * 1.2, _LONGEST_POLL_S)
         if context.clock.now() >= reminder:

@@ -22,8 +22,9 @@ _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _KEPT_S = 86_400.0
 """How long the control plane that keeps logs for the shortest time keeps them: Modal's free plan, a day."""
 
-_BEFORE_CREATION_S = 300.0
-"""How far a log may reach back before its sandbox's creation, by clocks that differ."""
+_SKEW_S = {"local": 1.0}
+_SKEW_FAR_AWAY_S = 300.0
+"""How far the clock of a control plane may be behind this machine's."""
 
 
 def archive_folder(home: Path, key: str) -> Path:
@@ -91,15 +92,23 @@ class LogChain:
             engine=self._context.engine,
             sandbox_id=sandbox_id,
             archive=Archive(folder / f"{attempt.number}{SUFFIX}"),
-            oldest=self._oldest(attempt),
+            oldest=self._oldest(job, attempt),
             ended=attempt.end_at is not None,
             old=attempt.end_at is not None and self._context.clock.now() - attempt.end_at > _KEPT_S,
             tell=self._tell,
             archived=partial(self._context.ledger.archived, self._key, attempt.number),
         )
 
-    def _oldest(self, attempt: Attempt) -> datetime | None:
-        """A time before which its log has nothing; None for a job of another ledger, of unknown age."""
-        if attempt.created_at is None or not self._context.ledger.recipe(self._key).candidates:
+    def _oldest(self, job: Job, attempt: Attempt) -> datetime | None:
+        """A time before which its log has nothing; None for a job of another ledger, of unknown age.
+
+        Not from when the sandbox's id was learnt: after a crash that may have been long after its creation.
+        """
+        if not self._context.ledger.recipe(self._key).candidates:
             return None
-        return datetime.fromtimestamp(attempt.created_at - _BEFORE_CREATION_S, UTC)
+        begun = job.submit_time
+        for earlier in self._context.ledger.attempts(self._key):
+            if earlier.number < attempt.number and earlier.end_at is not None:
+                begun = max(begun, earlier.end_at)
+        skew = _SKEW_S.get(self._context.engine.cloud, _SKEW_FAR_AWAY_S)
+        return datetime.fromtimestamp(begun - skew, UTC)

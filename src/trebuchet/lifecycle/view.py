@@ -57,6 +57,8 @@ def _metadata(job: Job, stale: str | None, now: float | None) -> dict[str, Any]:
     }
     if job.state is JobState.PENDING:
         facts["waiting_for"] = job.waiting_for
+    if job.cost is not None:
+        facts["cost"] = round(job.cost, 4)
     if job.restarts:
         facts["restarts"] = job.restarts
     if job.cancel_at is not None:

@@ -12,20 +12,35 @@ def test_all_that_was_written_becomes_a_layer(drive, tmp_path):
     async def body(sandboxes):
         folder = await sandboxes.start(
             "mkdir -p /data/deep; echo data > /data/deep/file; echo tmp > /tmp/file; rm /etc/hostname; "
-            "mkdir /usr/lib/added; ln -s /data /root/way; rm -rf /usr/share/doc; mkdir /usr/share/doc; "
-            "echo up; read x"
+            "mkdir /usr/lib/added; ln -s /data /root/way; echo up; read x"
         )
         await sandboxes.printed(folder, b"up")
         await copy_written(sandboxes.host, folder, tmp_path / "layer")
         sandboxes.host.terminate(folder)
         ended = await sandboxes.run(
-            "cat /root/way/deep/file /tmp/file; ls /etc/hostname; ls /usr/share/doc; ls -d /usr/lib/added; "
+            "cat /root/way/deep/file /tmp/file; ls /etc/hostname; ls -d /usr/lib/added; "
             "echo more > /data/deep/file && rm /usr/lib/added -r && ls /usr/lib/added",
             layers=(tmp_path / "layer",),
         )
         assert ended.stdout == b"data\ntmp\n/usr/lib/added\n", ended
         assert ended.stderr.count(b"No such file") == 2
         assert (tmp_path / "layer" / "data" / "deep" / "file").read_text() == "data\n"
+
+    drive(body)
+
+
+def test_a_layer_hides_what_was_removed_and_made_anew(drive, tmp_path):
+    async def body(sandboxes):
+        layers = []
+        scripts = ("mkdir -p /data/a/b; touch /data/a/b/old", "rm -r /data/a; mkdir /data/a")
+        for number, script in enumerate(scripts):
+            folder = await sandboxes.start(f"{script}; echo up; read x", layers=tuple(layers))
+            await sandboxes.printed(folder, b"up")
+            await copy_written(sandboxes.host, folder, tmp_path / str(number))
+            sandboxes.host.terminate(folder)
+            layers.append(tmp_path / str(number))
+        ended = await sandboxes.run("cd /data; find . -mindepth 1", layers=tuple(layers))
+        assert ended.stdout == b"./a\n"
 
     drive(body)
 

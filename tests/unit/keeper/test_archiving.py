@@ -40,10 +40,11 @@ def is_archived(bench: Bench, job: JobStatus) -> bool:
 
 def test_a_job_that_nobody_looks_at_is_archived_at_its_end(bench: Bench) -> None:
     done = bench.up("echo early")
-    going = bench.up("echo begun; sleep 5; echo over")
+    going = bench.up("echo begun; until test -e /tmp/go; do sleep 0.1; done; echo over")
     wait_until(lambda: archive_of(bench, done).survey()[1])
     assert bench.launcher.find(done.key, cached=True).done  # Nobody but the keeper has looked.
     assert not archive_of(bench, going).survey()[1]
+    bench.launcher.inside(going.key).exec(["touch", "/tmp/go"])
     wait_until(lambda: is_archived(bench, going))
     assert [bench.launcher.find(job.key, cached=True).done for job in (done, going)] == [True, True]
 
@@ -53,10 +54,11 @@ def test_a_job_that_nobody_looks_at_is_archived_at_its_end(bench: Bench) -> None
 
 
 def test_a_keeper_that_was_killed_is_followed_by_one_that_archives(bench: Bench) -> None:
-    job = bench.up("echo one; sleep 2; echo two")
+    job = bench.up("echo one; until test -e /tmp/go; do sleep 0.1; done; echo two")
     wait_until(lambda: len(bench.keepers()) == 1)
     bench.kill_keepers()
     bench.launcher.status()  # Any command that looks at unfinished jobs will do.
+    bench.launcher.inside(job.key).exec(["touch", "/tmp/go"])
     wait_until(lambda: is_archived(bench, job))
     assert "".join(entry.message for entry in bench.launcher.logs(job.key)) == "one\ntwo\n"
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import TrebuchetError
+import pytest
+
+from trebuchet.errors import LaunchError, TrebuchetError
 from trebuchet.launcher import Launcher
 from trebuchet.launcher.many import Rate
 from trebuchet.settings import Settings
-from trebuchet.status import JobState, JobStatus
+from trebuchet.status import JobState, JobStatus, Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,3 +92,99 @@ def test_pruning_forgets_what_ended_long_ago_and_nothing_that_runs(own_bench: Be
     assert own_bench.launcher.prune(older_than_s=-1) == 1
     assert [job.key for job in own_bench.launcher.jobs()] == [new.key]
     assert own_bench.launcher.contexts.ledger.resolve(old.id) == []
+
+
+def _launched(results: list[JobStatus | TrebuchetError]) -> list[JobStatus]:
+    assert [result for result in results if isinstance(result, TrebuchetError)] == []
+    return [result for result in results if isinstance(result, JobStatus)]
+
+
+def _one_sandbox_each(bench: Bench, statuses: list[JobStatus]) -> None:
+    assert sorted(bench.running()) == sorted(status.id for status in statuses)
+    for status in statuses:
+        job = bench.launcher.contexts.ledger.job(status.key)
+        assert job is not None
+        assert (job.sandbox_id, job.current.claim) == (status.id, None)
+
+
+def test_as_many_permissions_are_taken_together_as_there_are() -> None:
+    clock = HandClock()
+    rate = Rate(clock, a_second=1, burst=5)
+    assert rate.take(3) == 3
+    assert rate.take(10) == 2
+    assert clock.slept == []
+    assert rate.take(10) == 1
+    assert round(sum(clock.slept), 6) == 1.0
+
+
+def test_many_warm_launches_cost_a_call_each(bench: Bench) -> None:
+    bench.ended(bench.up("true"))
+    bench.engine.clear_calls()
+    jobs = [bench.job("sleep 60", envs={"N": str(number)}) for number in range(30)]
+    statuses = _launched(bench.launcher.up_many(jobs, bench.cluster))
+    calls = bench.engine.calls()
+    assert (set(calls) - {"AuthTokenGet"}, calls["SandboxCreateV2"]) == ({"SandboxCreateV2"}, 30)
+    assert {status.state for status in statuses} == {JobState.PENDING}
+    _one_sandbox_each(bench, statuses)
+    kinds = [event.kind for event in bench.launcher.events(statuses[0].key)]
+    assert kinds == ["intended", "asked", "created"]
+    bench.launcher.stop("local", bench.cluster)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"call": "SandboxCreateV2", "action": "refuse", "status": "RESOURCE_EXHAUSTED", "times": 3},
+        {"call": "SandboxCreateV2", "action": "lose_answer", "times": 3},
+        {"call": "SandboxCreateV2", "action": "cut", "times": 3},
+    ],
+    ids=["refused for a while", "the answer lost", "cut"],
+)
+def test_what_goes_wrong_for_some_of_many_gives_one_sandbox_each(
+    bench: Bench, fault: dict[str, object]
+) -> None:
+    bench.ended(bench.up("true"))
+    bench.engine.set_faults(fault)
+    statuses = _launched(bench.launcher.up_many([bench.job("sleep 60")] * 8, bench.cluster))
+    bench.engine.set_faults()
+    assert len({status.id for status in statuses}) == 8
+    _one_sandbox_each(bench, statuses)
+    bench.launcher.stop("local", bench.cluster)
+
+
+def test_many_that_are_refused_for_good_are_failed_launches_and_leave_nothing(bench: Bench) -> None:
+    bench.ended(bench.up("true"))
+    bench.engine.set_faults({"call": "SandboxCreateV2", "action": "refuse", "status": "FAILED_PRECONDITION"})
+    results = bench.launcher.up_many([bench.job("sleep 60")] * 4, bench.cluster)
+    bench.engine.set_faults()
+    assert [type(result) for result in results] == [LaunchError] * 4
+    found = bench.launcher.status("local", bench.cluster)["local"]
+    failed = [status for status in found if status.reason is Reason.LAUNCH_FAILED]
+    assert (len(failed), bench.running()) == (4, [])
+
+
+def test_those_that_want_a_gpu_or_keep_values_are_launched_beside_the_others(bench: Bench) -> None:
+    jobs = [
+        bench.job("sleep 60"),
+        bench.job("sleep 60", gpu="H100"),
+        bench.job("sleep 60", envs={"A": "b"}, max_restarts=1),
+    ]
+    statuses = _launched(bench.launcher.up_many(jobs, bench.cluster))
+    _one_sandbox_each(bench, statuses)
+    bench.launcher.stop("local", bench.cluster)
+
+
+def test_an_interruption_leaves_nothing_of_those_that_were_not_launched_yet(bench: Bench) -> None:
+    bench.ended(bench.up("true"))
+
+    def interrupt(_place: int, result: object) -> None:
+        if isinstance(result, JobStatus):
+            raise KeyboardInterrupt
+
+    # One of them comes back before the others, since only it is not late.
+    bench.engine.set_faults({"call": "SandboxCreateV2", "action": "delay", "seconds": 1, "after": 1})
+    with pytest.raises(KeyboardInterrupt):
+        bench.launcher.up_many([bench.job("sleep 60")] * 6, bench.cluster, on_done=interrupt)
+    [first] = [job for job in bench.launcher.status("local", bench.cluster)["local"] if not job.done]
+    assert bench.running() == [first.id]
+    bench.launcher.stop("local", bench.cluster)

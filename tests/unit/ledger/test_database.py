@@ -104,6 +104,54 @@ def test_migrations_bring_an_old_ledger_up_to_date(path: Path, monkeypatch: pyte
     assert "strangers" not in names
 
 
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_ledger_of_any_earlier_version_opens_with_all_that_is_in_it(path: Path, version: int) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        for script in MIGRATIONS[:version]:
+            connection.executescript(script)
+        connection.execute(f"PRAGMA user_version = {version}")
+        for key, end in (("ended", 30.0), ("open", None)):
+            _insert(
+                connection, "jobs", key=key, name="job", cloud="local", app="a", control_plane="here",
+                workspace="w", served_from="e", attempt=1, state="SUCCEEDED" if end else "RUNNING",
+                needs_values=0, launch_until=20.0, submit_time=10.0, end_at=end,
+            )  # fmt: skip
+            _insert(connection, "recipes", key=key, config="{}", candidates="[]")
+            _insert(
+                connection, "attempts", key=key, attempt=1, candidate=0, launch_tag=f"{key}.1", name="n",
+                sandbox_id=f"sb-{key}", state="RUNNING",
+            )  # fmt: skip
+            _insert(connection, "sandboxes", sandbox_id=f"sb-{key}", key=key, attempt=1)
+            _insert(connection, "events", key=key, at=10.0, kind="intended", detail="{}")
+    connection.close()
+
+    ledger = Ledger(path)
+    assert {job.key: (job.state, job.end_at) for job in ledger.jobs()} == {
+        "ended": (JobState.SUCCEEDED, 30.0),
+        "open": (JobState.RUNNING, None),
+    }
+    [unfinished] = ledger.jobs(unfinished=True)
+    assert (unfinished.key, unfinished.sandbox_id, unfinished.launch_until) == ("open", "sb-open", 20.0)
+    assert ledger.resolve("sb-ended") == ["ended"]
+    assert [event.kind for event in ledger.events("open")] == ["intended"]
+    assert ledger.recipe("open").candidates == ()
+    assert ledger.id
+    assert ledger.ended(unfinished.current, Outcome(state=JobState.SUCCEEDED), at=40.0)
+    assert ledger.add(make_job("new"), {}, ())
+    assert Ledger(path).id == ledger.id
+
+
+def _insert(connection: sqlite3.Connection, table: str, **values: object) -> None:
+    columns, places = ", ".join(values), ", ".join("?" * len(values))
+    connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({places})", tuple(values.values()))
+
+
+def test_two_ledgers_have_ids_of_their_own(path: Path) -> None:
+    other = Ledger(path.parent / "other" / "ledger.sqlite3")
+    assert Ledger(path).id != other.id
+
+
 def test_a_read_only_home_is_a_clear_error(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")

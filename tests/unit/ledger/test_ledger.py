@@ -183,3 +183,22 @@ def test_looking_for_unfinished_jobs_does_not_grow_with_history(ledger: Ledger, 
         "EXPLAIN QUERY PLAN SELECT key FROM jobs WHERE cloud = ? AND end_at IS NULL", ("local",)
     )
     assert "jobs_unfinished" in plan[0]["detail"]
+
+
+def test_an_attempt_waits_for_its_gpu_from_its_first_asking_on(ledger: Ledger, added: Added) -> None:
+    job = added("k1", gpu="H100", wait_for_gpu_s=600.0, launch_until=5_000.0)
+    for at in (100.0, 400.0):
+        ledger.asked(job.current, at=at, allotted_s=60)
+    assert _launch_until(ledger) == 700.0
+    late = added("k2", gpu="H100", wait_for_gpu_s=600.0, launch_until=5_000.0)
+    ledger.asked(late.current, at=4_900.0, allotted_s=60)
+    assert _launch_until(ledger, "k2") == 5_000.0
+    plain = added("k3", launch_until=5_000.0)
+    ledger.asked(plain.current, at=100.0, allotted_s=60)
+    assert _launch_until(ledger, "k3") == 5_000.0
+
+
+def _launch_until(ledger: Ledger, key: str = "k1") -> float:
+    job = ledger.job(key)
+    assert job is not None
+    return job.launch_until

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -44,16 +45,12 @@ async def ensure_layer(layers: Path, kind: str, key: str, *, state: Path) -> Pat
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]),
     }
-    maker = await asyncio.create_subprocess_exec(
-        *argv,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
+    # In a thread, which the loop waits for at its end: an engine that ends at once leaves a whole layer.
+    maker = await asyncio.to_thread(
+        subprocess.run, argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
-    _, errors = await maker.communicate()
     if maker.returncode != 0:
-        raise CannotStartError(f"The sandboxes' {kind} layer could not be made: {_reason(errors)}")
+        raise CannotStartError(f"The sandboxes' {kind} layer could not be made: {_reason(maker.stderr)}")
     return layer
 
 

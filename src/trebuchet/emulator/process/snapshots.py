@@ -149,22 +149,18 @@ async def _copy(isolation: Isolation, source: Path, names: Sequence[str], target
         return
     users = ["--unshare-user", "--uid", "0", "--gid", "0"] if isolation.own_users else []
     links = [word for name in _LINKS for word in _like_the_host(name)]
-    copying = await asyncio.create_subprocess_exec(
+    argv = [
         *(isolation.program, *users, "--unshare-pid", "--unshare-net", "--die-with-parent"),
         *("--ro-bind", "/usr", "/usr", *links, "--dev", "/dev"),
         *("--ro-bind", str(source), "/from", "--bind", str(target), "/to"),
         *("--", "cp", "-a", "--", *(f"/from/{name}" for name in names), "/to"),
-        env={"PATH": os.defpath, "LC_ALL": "C"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+    ]
+    environment = {"PATH": os.defpath, "LC_ALL": "C"}
+    # In a thread: one that is not awaited to its end, because the engine ends, ends all the same.
+    copying = await asyncio.to_thread(
+        subprocess.run, argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
-    try:
-        _, errors = await copying.communicate()
-    except asyncio.CancelledError:
-        copying.kill()
-        raise
-    said = errors.decode(errors="replace").strip()
+    said = copying.stderr.decode(errors="replace").strip()
     if copying.returncode != 0 and not all(_VANISHED.fullmatch(line) for line in said.splitlines()):
         raise ProcessError(f"The sandbox's files cannot be copied: {said[:_LONGEST_REASON]}")
 

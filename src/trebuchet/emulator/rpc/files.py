@@ -9,7 +9,7 @@ from modal_proto import task_command_router_pb2 as sr
 
 from trebuchet.emulator.rpc.registry import ROUTER
 from trebuchet.emulator.rpc.router import started
-from trebuchet.emulator.world.errors import InvalidError, NotServedError
+from trebuchet.emulator.world.errors import InvalidError, NotFoundError, NotServedError
 
 if TYPE_CHECKING:
     from trebuchet.emulator.rpc.call import Call
@@ -60,7 +60,10 @@ async def unmount(call: Call, request: sr.TaskUnmountDirectoryRequest) -> Empty:
 
 @ROUTER.unary("TaskReloadVolumes")
 async def reload_volumes(call: Call, request: sr.TaskReloadVolumesRequest) -> sr.TaskReloadVolumesResponse:
-    await call.world.views.reload(await _sandbox(call, request))
+    sandbox = await _sandbox(call, request)
+    if sandbox.ended.is_set():
+        raise NotFoundError(f"Sandbox {sandbox.id} does not run.")
+    await call.world.views.reload(sandbox)
     return sr.TaskReloadVolumesResponse()
 
 

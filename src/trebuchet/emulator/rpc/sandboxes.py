@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT_S = 60.0
 LOOPBACK = "127.0.0.1"
+IN_VAIN = api_pb2.GenericResult.GENERIC_STATUS_TIMEOUT
 CONNECT_PORT = 8080
 """Where a connect token leads that names no port."""
 MOST_USER_METADATA = 512
@@ -105,6 +106,8 @@ async def get_tunnels(
     # A sandbox shares this machine's network: its port is the tunnel, and nothing encrypts it.
     sandbox = call.world.sandboxes.get(request.sandbox_id)
     await _wait_for(sandbox.settled, request.timeout)
+    if not sandbox.settled.is_set():
+        return api_pb2.SandboxGetTunnelsResponse(result=api_pb2.GenericResult(status=IN_VAIN))
     tunnels = [
         api_pb2.TunnelData(
             host=LOOPBACK,

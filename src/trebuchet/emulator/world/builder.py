@@ -19,7 +19,7 @@ from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.world.builds import Built
 from trebuchet.emulator.world.errors import ConflictError, NotServedError
 from trebuchet.emulator.world.ids import new_id
-from trebuchet.emulator.world.image_files import binds_for_image, top_files
+from trebuchet.emulator.world.image_files import binds_for_image, place_top_files
 from trebuchet.emulator.world.recipe import Command, Manner, apply, read_command
 
 if TYPE_CHECKING:
@@ -165,11 +165,10 @@ class Builder:
             workdir=work.manner.workdir,
             root_layers=(Path(work.root),) if work.root else (),
             layers=layers,
-            binds=(
-                *(await asyncio.to_thread(binds_for_image, Path(work.root)) if work.root else ()),
-                *top_files(layers),
-            ),
+            binds=await asyncio.to_thread(binds_for_image, Path(work.root)) if work.root else (),
         )
+        below = (*spec.root_layers, *layers)
+        await asyncio.to_thread(place_top_files, below, folder)
         await self._host.start(spec, folder)
         try:
             async for records, _ in self._host.follow(folder):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trebuchet.emulator.process.spec import ProcessSpec
 from trebuchet.emulator.world.errors import InvalidError
 from trebuchet.emulator.world.ids import task_id_of
-from trebuchet.emulator.world.image_files import binds_for_image, top_files
+from trebuchet.emulator.world.image_files import binds_for_image, place_top_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,10 +85,11 @@ class Furniture:
         built = self._builds.built(ask.image_id)
         manner = built.how() if built else self._images.manner(ask.image_id)
         root = Path(built.root) if built and built.root else None
-        layers = (
-            *map(Path, built.layers if built else ()),
-            *[await self._mounts.layer(mount_id) for mount_id in ask.mount_ids],
-        )
+        made = tuple(map(Path, built.layers if built else ()))
+        uploaded = [await self._mounts.layer(mount_id) for mount_id in ask.mount_ids]
+        # A snapshot has all files that were at the top, those of what it was made on included.
+        below = made[-1:] if self._images.is_snapshot(ask.image_id) else (*([root] if root else []), *made)
+        await asyncio.to_thread(place_top_files, (*below, *uploaded), sandbox.process)
         return ProcessSpec(
             id=ask.id,
             argv=(*manner.entrypoint, *(ask.argv or manner.command)) if built else ask.argv,
@@ -100,10 +101,9 @@ class Furniture:
             },
             workdir=ask.workdir or manner.workdir,
             root_layers=(root,) if root else (),
-            layers=layers,
+            layers=(*made, *uploaded),
             binds=(
                 *(await asyncio.to_thread(binds_for_image, root) if root else ()),
-                *top_files(layers),
                 *await self._views.open(sandbox),
             ),
             gpus=sandbox.standing.gpus if self._minors is not None else (),

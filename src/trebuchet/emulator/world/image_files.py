@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.process.network import files_of_variables, network_variables
 from trebuchet.emulator.process.spec import Bind
+from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,16 +20,33 @@ _NETWORK = (Path("/etc/resolv.conf"), Path("/etc/hosts"))
 
 
 def binds_for_image(root: Path) -> tuple[Bind, ...]:
-    """The host's network settings, and the files at the very top of the image."""
-    return (*top_files((root,)), *_network_files(root))
+    """The host's network settings."""
+    return tuple(_network_files(root))
 
 
-def top_files(layers: Iterable[Path]) -> Iterator[Bind]:
-    """The files at the very top of layers, where no overlay is that would show them."""
+def place_top_files(layers: Iterable[Path], folder: Path) -> None:
+    """Copy the files at the very top of layers to where a sandbox writes.
+
+    No overlay is at the top that would show them; and what is a sandbox's own it can change, and leaves whole
+    in what is copied of it.
+
+    Args:
+        layers: Lowest first.
+        folder: That of the sandbox's process, which has not been started yet.
+
+    Raises:
+        OSError: The disk is full.
+    """
     for layer in layers:
         for entry in os.scandir(layer):
             if entry.is_file(follow_symlinks=False):
-                yield Bind(source=Path(entry.path), target=f"/{entry.name}")
+                root = make_private_folder(folder) / framing.ROOT
+                root.mkdir(exist_ok=True)
+                root.chmod(0o755)  # whatever the mask: the sandbox's users go through it
+                shutil.copy2(entry.path, root / entry.name)
+                if os.geteuid() == 0:
+                    known = entry.stat(follow_symlinks=False)
+                    os.chown(root / entry.name, known.st_uid, known.st_gid)
 
 
 def _network_files(root: Path) -> Iterator[Bind]:

@@ -74,6 +74,16 @@ class Images:
         """The image of this id, or None."""
         return self._shelf.peek(image_id)
 
+    def is_snapshot(self, image_id: str) -> bool:
+        """Whether an image was made of a sandbox's files."""
+        image = self._shelf.peek(image_id)
+        return image is not None and image.snapshot
+
+    def expired(self) -> list[Image]:
+        """Those whose time is up."""
+        now = time.time()
+        return [image for image in self._shelf if image.expires_at is not None and image.expires_at <= now]
+
     def all(self) -> list[Image]:
         """All that there are, but for those whose time is up."""
         now = time.time()

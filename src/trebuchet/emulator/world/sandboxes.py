@@ -194,6 +194,7 @@ class Sandboxes:
             env = {**self._secrets.values_of(sandbox.ask.secret_ids), **inline_env}
             await self._host.start(await self._furnisher.furnish(sandbox, env), sandbox.process)
         except (WorldError, ProcessError, OSError) as error:
+            await self._upkeep.finish(sandbox)
             self._finish(sandbox, Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=str(error)))
             return
         sandbox.settled.set()

@@ -18,7 +18,7 @@ from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotServ
 from trebuchet.emulator.world.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.builds import Builds
@@ -126,6 +126,23 @@ class Snapshots:
             ConflictError: The sandbox does not run, or nothing is mounted there.
         """
         await _speaking(take_away(self._host, sandbox.process, _checked(path)))
+
+    async def sweep(self, used: Collection[str]) -> None:
+        """Remove those whose time is up, but what others are made of.
+
+        Args:
+            used: The images of the sandboxes that are alive.
+        """
+        gone = {image.id for image in self._images.expired()} - set(used)
+        builds = self._builds.all()
+        kept = {layer for built in builds if built.id not in gone for layer in (*built.layers, built.folder)}
+        for built in builds:
+            if built.id in gone:
+                self._images.delete(built.id)
+                self._builds.forget(built.id)
+                layer = built.folder or built.layers[-1]
+                if layer not in kept:
+                    await asyncio.to_thread(remove_tree, Path(layer))
 
     async def _once(
         self,

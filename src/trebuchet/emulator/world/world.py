@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.admission import Room
+    from trebuchet.emulator.world.rates import Rates
     from trebuchet.emulator.world.views import Sharing
 
 
@@ -48,6 +49,7 @@ class World:
         minors: Sequence[int] | None = None,
         room: Room,
         sharing: Sharing,
+        rates: Rates,
     ) -> None:
         """Read what an earlier daemon left.
 
@@ -58,9 +60,11 @@ class World:
             minors: The numbers of their device nodes, by index; None where they are pretended.
             sharing: Whether sandboxes that have the same volume see one folder, or each has a copy.
             room: Processor cores and memory that sandboxes may take together.
+            rates: What things are said to cost.
         """
         make_private_folder(state)
         self.host = host
+        self.rates = rates
         self.environments = Environments(state / "environments")
         self.apps = Apps(state / "apps")
         self.images = Images(state / "images")

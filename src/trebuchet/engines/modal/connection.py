@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import threading
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import modal
 from modal.exception import NotFoundError
 
+from trebuchet.engines.modal.background import Background
 from trebuchet.engines.modal.images import ImageShelf
+from trebuchet.engines.modal.money import read_rates
 from trebuchet.engines.modal.reach import require_reachable
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from trebuchet.engines.modal.access import Credentials
 
 _ADDRESS_LOCK = threading.Lock()
@@ -26,6 +31,8 @@ class Connection:
     Attributes:
         credentials: What it was opened with.
         client: To be handed to every call: the SDK would otherwise make one of its own.
+        images: Those it has built.
+        background: Where calls go on that nobody waits for yet.
     """
 
     def __init__(self, credentials: Credentials, app_name: str) -> None:
@@ -37,8 +44,10 @@ class Connection:
         self._lock = threading.RLock()
         self._app: modal.App | None = None
         self._volumes: dict[str, modal.Volume] = {}
+        self._looked_up: dict[str, modal.Volume] = {}
         self._secrets: dict[str, modal.Secret] = {}
         self.images = ImageShelf(self)
+        self.background = Background()
 
     @property
     def environment(self) -> str:
@@ -49,13 +58,23 @@ class Connection:
         """Whether an id is held that may have become stale."""
         return self._app is not None
 
+    @cached_property
+    def rates(self) -> dict[str, Decimal]:
+        """The workspace's prices by name, asked for once."""
+        return read_rates(self.client)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the control plane answered a moment ago."""
+        return time.monotonic() - self._answered_at <= _TRUSTED_FOR_S
+
     def require_answer(self) -> None:
         """Look whether the control plane is still there, if it has been silent for a while.
 
         Raises:
             ClusterUnreachableError: It is not.
         """
-        if time.monotonic() - self._answered_at > _TRUSTED_FOR_S:
+        if not self.trusted:
             require_reachable(self.credentials.server_url)
 
     def answered(self) -> None:
@@ -101,6 +120,20 @@ class Connection:
                 self._volumes[name] = volume.hydrate(self.client)
             return self._volumes[name]
 
+    def look_up_volume(self, name: str) -> modal.Volume:
+        """The volume of this name as it now is; the SDK raises NotFoundError where there is none."""
+        volume = modal.Volume.from_name(name, environment_name=self.environment, client=self.client)
+        volume.hydrate(self.client)
+        with self._lock:
+            self._looked_up[name] = volume
+        return volume
+
+    def looked_up_volume(self, name: str) -> modal.Volume:
+        """The volume that was looked up last under this name; looked up where none was."""
+        with self._lock:
+            known = self._looked_up.get(name)
+        return known or self.look_up_volume(name)
+
     def secret(self, name: str) -> modal.Secret:
         """The named secret; the SDK raises NotFoundError where there is none."""
         with self._lock:
@@ -118,10 +151,12 @@ class Connection:
         with self._lock:
             self._app = None
             self._volumes.clear()
+            self._looked_up.clear()
             self._secrets.clear()
             self.images = ImageShelf(self)
 
     def close(self) -> None:
+        self.background.close()
         self.client.close()
 
 

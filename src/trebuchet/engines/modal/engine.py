@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from trebuchet.engines.modal.access import ModalAccess
@@ -11,16 +14,18 @@ from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     import modal
 
-    from trebuchet.engines.base import Identity, Observation, Stretch, VolumeFile
+    from trebuchet.engines.base import GpuUsage, Identity, Observation, Stretch, Usage, VolumeFile
     from trebuchet.engines.modal.access import Access, Credentials
     from trebuchet.engines.modal.connection import Connection
     from trebuchet.sandbox import SandboxSpec
     from trebuchet.settings import Settings
     from trebuchet.status import LogEntry, LogPosition, LogSource
+    from trebuchet.uploads import Sent
 
 _Answer = TypeVar("_Answer")
 _ID_PREFIX = "sb-"
@@ -31,6 +36,8 @@ class SdkEngine:
 
     The SDK is imported at the first call, not before.
     """
+
+    knows_costs = True
 
     def __init__(self, settings: Settings, access: Access) -> None:
         self.cloud = access.cloud
@@ -56,7 +63,13 @@ class SdkEngine:
     def is_asleep(self) -> bool:
         return False
 
-    def create(self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None) -> str:
+    def create(
+        self,
+        spec: SandboxSpec,
+        *,
+        on_build_output: Callable[[str], None] | None = None,
+        on_sent: Callable[[Sent], None] | None = None,
+    ) -> str:
         from trebuchet.engines.modal.request import create  # noqa: PLC0415 - imports the SDK
 
         connection = self._connect(self._access.current())
@@ -64,17 +77,29 @@ class SdkEngine:
             connection.require_answer()
             warm = connection.remembers
             try:
-                sandbox_id = create(connection, spec, on_build_output)
+                sandbox_id = create(connection, spec, on_build_output, on_sent)
             except Exception as error:
                 if not (warm and _says_not_found(error)):
                     raise
                 # Something that was found earlier is gone. Nothing was created, so asking anew is safe.
                 connection.forget()
-                sandbox_id = create(connection, spec, on_build_output)
+                sandbox_id = create(connection, spec, on_build_output, on_sent)
             connection.answered()
         if spec.gpu is not None:
             self._scheduled.add(sandbox_id)
         return sandbox_id
+
+    def begin(
+        self, spec: SandboxSpec, *, on_build_output: Callable[[str], None] | None = None
+    ) -> Future[str]:
+        from trebuchet.engines.modal.request import begin  # noqa: PLC0415 - imports the SDK
+
+        connection = self._connection
+        if connection is None or not connection.trusted:
+            connection = self._connect(self._access.current())
+        with translated():
+            connection.require_answer()
+            return begin(connection, spec, on_build_output)
 
     def find(self, tags: Mapping[str, str]) -> list[str]:
         if self._access.known() is None:
@@ -203,6 +228,23 @@ class SdkEngine:
 
         return self._ask_about(sandbox_id, ask)
 
+    def usage(self, sandbox_id: str) -> Usage | None:
+        from trebuchet.engines.modal.usage import READ_PROCESSES, usage_of  # noqa: PLC0415 - rarely wanted
+
+        return usage_of(self._said_inside(sandbox_id, READ_PROCESSES))
+
+    def gpu_usage(self, sandbox_id: str) -> GpuUsage | None:
+        from trebuchet.engines.modal.usage import READ_GPUS, gpu_usage_of  # noqa: PLC0415 - rarely wanted
+
+        return gpu_usage_of(self._said_inside(sandbox_id, READ_GPUS))
+
+    def _said_inside(self, sandbox_id: str, script: str) -> bytes:
+        """What a small script prints inside; nothing where it fails."""
+        said = io.BytesIO()
+        with Path(os.devnull).open("rb") as nothing:
+            self.exec(sandbox_id, ("sh", "-c", script), stdin=nothing, stdout=said)
+        return said.getvalue()
+
     def list_files(self, volume: str, path: str) -> list[VolumeFile]:
         from trebuchet.engines.modal.volumes import list_files  # noqa: PLC0415 - imports the SDK
 
@@ -254,6 +296,19 @@ class SdkEngine:
 
         if self._access.known() is not None:
             self._ask(lambda connection: delete_secret(connection, name))
+
+    def prices(self, specs: Sequence[SandboxSpec]) -> list[float | None]:
+        from trebuchet.engines.modal.money import price_an_hour  # noqa: PLC0415 - imports the SDK
+
+        rates = self._ask(lambda connection: connection.rates)
+        return [price_an_hour(rates, spec) for spec in specs]
+
+    def cost(self, sandbox_id: str) -> float | None:
+        from trebuchet.engines.modal.money import actual_cost  # noqa: PLC0415 - imports the SDK
+
+        if self._access.known() is None:
+            return None
+        return self._ask(lambda connection: actual_cost(connection, sandbox_id))
 
     def close(self) -> None:
         with self._lock:

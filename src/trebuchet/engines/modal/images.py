@@ -14,6 +14,7 @@ from modal.output import OutputManager
 
 from trebuchet import uploads
 from trebuchet.engines.modal import packs
+from trebuchet.engines.modal.sending import overheard
 from trebuchet.errors import ImageBuildError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class ImageShelf:
         files: Sequence[Upload],
         on_output: Callable[[str], None] | None,
         login: tuple[str, str] | None = None,
+        on_sent: Callable[[uploads.Sent], None] | None = None,
     ) -> modal.Image:
         """The image with the local files laid over it.
 
@@ -57,6 +59,7 @@ class ImageShelf:
             files: What lies over it.
             on_output: Called with what its build prints.
             login: User and password of its registry, where the job brings them.
+            on_sent: Called with how far sending the files has got.
 
         Raises:
             ImageBuildError: With what the build printed.
@@ -72,7 +75,11 @@ class ImageShelf:
                 *((file.target, seen.fingerprint()) for file, seen in zip(files, manifests, strict=True)),
             )
             if key not in self._with_files:
-                self._with_files[key] = self._lay_files(base, files, manifests)
+                whole = uploads.Sent(
+                    files=sum(seen.count for seen in manifests), bytes=sum(seen.bytes for seen in manifests)
+                )
+                with overheard(whole, on_sent):
+                    self._with_files[key] = self._lay_files(base, files, manifests)
             self._with_files.move_to_end(key)
             while len(self._with_files) > _FILES_KEPT:
                 self._with_files.popitem(last=False)

@@ -71,6 +71,12 @@ def small_files(file: Upload, manifest: Manifest) -> set[str]:
     return small if len(small) > MANY else set()
 
 
+def files_in(arrived: str) -> int:
+    """How many files one that arrives at this place stands for: itself, or those of an archive."""
+    name = PurePosixPath(arrived)
+    return int(name.stem.rpartition("-")[2]) if str(name.parent) == PLACE else 1
+
+
 def _worth_it(file: Upload, manifest: Manifest) -> bool:
     return bool(manifest.folders or manifest.links or small_files(file, manifest))
 
@@ -86,14 +92,14 @@ class _Packer:
 
     def pack(self, manifest: Manifest, small: set[str]) -> None:
         for group in _groups([manifest.files[path] for path in sorted(small)]):
-            with self._archive() as archive:
+            with self._archive(len(group)) as archive:
                 for file in group:
                     data = _read(manifest.source / file.path)
                     member = self._member(file.path, file.mode)
                     member.size = len(data)
                     archive.addfile(member, io.BytesIO(data))
         if manifest.folders or manifest.links:
-            with self._archive() as archive:  # the last: nothing is unpacked through a link
+            with self._archive(0) as archive:  # the last: nothing is unpacked through a link
                 for path, mode in sorted(manifest.folders.items()):
                     member = self._member(path, mode)
                     member.type = tarfile.DIRTYPE
@@ -103,8 +109,8 @@ class _Packer:
                     member.type, member.linkname = tarfile.SYMTYPE, target
                     archive.addfile(member)
 
-    def _archive(self) -> tarfile.TarFile:
-        path = self._folder / f"{self._name}-{self._count:05}.tar"
+    def _archive(self, files: int) -> tarfile.TarFile:
+        path = self._folder / f"{self._name}-{self._count:05}-{files}.tar"
         self._count += 1
         return tarfile.open(path, "w", format=tarfile.GNU_FORMAT, encoding="utf-8")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import modal
 from modal.exception import NotFoundError as SdkNotFoundError
 
 from trebuchet.engines.base import VolumeFile
@@ -38,7 +37,7 @@ def list_files(connection: Connection, volume: str, path: str) -> list[VolumeFil
             size=entry.size,
             modified_at=entry.mtime,
         )
-        for entry in _existing(connection, volume).iterdir("/" + path, recursive=True)
+        for entry in connection.look_up_volume(volume).iterdir("/" + path, recursive=True)
     ]
 
 
@@ -53,7 +52,7 @@ def read_file(
 
     sink.seek(0)
     try:
-        return _existing(connection, volume).read_file_into_fileobj(path, sink, progress_cb=progress)
+        return connection.looked_up_volume(volume).read_file_into_fileobj(path, sink, progress_cb=progress)
     except FileNotFoundError as error:
         raise NotFoundError(f"The volume {volume} has no file {path}.") from error
 
@@ -68,19 +67,13 @@ def read_stretch(
 
     sink, stretch, on_bytes = part
     try:
-        stretches.read_stretch(_existing(connection, volume), path, sink, stretch, on_bytes=on_bytes)
+        stretches.read_stretch(connection.looked_up_volume(volume), path, sink, stretch, on_bytes=on_bytes)
     except FileNotFoundError as error:
         raise NotFoundError(f"The volume {volume} has no such stretch of {path}.") from error
 
 
 def remove_files(connection: Connection, volume: str, path: str) -> None:
     try:
-        _existing(connection, volume).remove_file(path, recursive=True)
+        connection.look_up_volume(volume).remove_file(path, recursive=True)
     except (SdkNotFoundError, FileNotFoundError):
         return
-
-
-def _existing(connection: Connection, name: str) -> modal.Volume:
-    return modal.Volume.from_name(
-        name, environment_name=connection.environment, client=connection.client
-    ).hydrate(connection.client)

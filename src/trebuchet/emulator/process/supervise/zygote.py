@@ -66,12 +66,14 @@ class Yard:
         """Until no more orders can come and none waits."""
         self._poll.register(self._orders, select.POLLIN)
         while self._open or self._waiting:
-            full = len(self._waiting) >= _WAITING_AT_ONCE
+            if self._open:
+                full = len(self._waiting) >= _WAITING_AT_ONCE
+                self._poll.modify(self._orders, 0 if full else select.POLLIN)
             for descriptor, _ in self._poll.poll(self._patience_ms()):
-                if descriptor != self._orders.fileno():
-                    self._started(descriptor)
-                elif not full:
+                if descriptor == self._orders.fileno():
                     self._take_order()
+                else:
+                    self._started(descriptor)
             while self._waiting and self._may_start():
                 self._start(*self._waiting.popleft()[1:])
 
