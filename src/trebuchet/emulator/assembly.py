@@ -131,15 +131,8 @@ def _make_world(state: Path, host: ProcessHost, gpus: str | None, sharing: Shari
         return World(state, host, gpus=names, room=room, sharing=sharing, rates=rates)
     room = Room(**machine.real_room() | machine.declared_room())
     devices = nvidia.devices()
-    return World(
-        state,
-        host,
-        gpus=[one.name for one in devices],
-        minors=[one.minor for one in devices],
-        room=room,
-        sharing=sharing,
-        rates=rates,
-    )
+    names, minors = [device.name for device in devices], [device.minor for device in devices]
+    return World(state, host, gpus=names, minors=minors, room=room, sharing=sharing, rates=rates)
 
 
 def _bind(state: Path, port: int | None) -> socket.socket:

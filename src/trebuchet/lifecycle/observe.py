@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import ClusterUnreachableError, ControlPlaneError, LaunchError, NotFoundError
+from trebuchet.errors import ControlPlaneError, LaunchError, NotFoundError
 from trebuchet.ledger import Outcome
 from trebuchet.status import JobState, Phase, Reason
 
@@ -33,7 +33,7 @@ def outcome_of(engine: Engine, job: Job, seen: Observation, *, may_be_cut: bool)
         may_be_cut: Whether it may have been asked to make room for a successor, so that its log has to tell.
 
     Raises:
-        ClusterUnreachableError: The log, which tells `setup` from `run`, could not be read; ask again later.
+        ControlPlaneError: The log, which tells `setup` from `run`, could not be read; ask again later.
     """
     if job.cancel_at is not None and (seen.state is JobState.CANCELLED or seen.exit_code in _KILLED):
         return cancelled(job)
@@ -52,7 +52,7 @@ def _succeeded(engine: Engine, job: Job, seen: Observation) -> Outcome:
     outcome = Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code, phase=Phase.DONE)
     try:
         said, when = _last_words(engine, seen.id, job.key)
-    except ClusterUnreachableError:
+    except ControlPlaneError:
         return outcome
     return replace(outcome, began_at=said.began_at, ended_at=when)
 
@@ -113,8 +113,8 @@ def _last_words(engine: Engine, sandbox_id: str, key: str) -> tuple[MarkerFilter
             markers.feed(entry.message)
             if markers.exit_code is not None and when is None:
                 when = entry.timestamp.timestamp()
-    except ClusterUnreachableError:
-        raise
-    except (ControlPlaneError, NotFoundError):
-        pass  # The log is gone; that it failed is known all the same.
+    except (ControlPlaneError, NotFoundError) as error:
+        if error.transient:
+            raise  # Another look may find it, and with it that a successor is to follow.
+        # The log is gone; that it failed is known all the same.
     return markers, when
