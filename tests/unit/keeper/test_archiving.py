@@ -77,9 +77,11 @@ def test_it_starts_no_engine_that_was_stopped(bench: Bench) -> None:
 
 
 def test_a_follower_leaves_nothing_to_do(bench: Bench) -> None:
-    job = bench.up("echo x")
-    assert [entry.message for entry in bench.launcher.logs(job.key, follow=True)] == ["x\n"]
+    launcher = Launcher(replace(bench.launcher.settings, keeper=False))  # So nobody else can have written it.
+    _, job = launcher.up(bench.job("echo x"), bench.cluster)
+    assert [entry.message for entry in launcher.logs(job.key, follow=True)] == ["x\n"]
     assert is_archived(bench, job)
+    launcher.close()
 
 
 @pytest.mark.parametrize("setting", ["archive", "keeper"])
