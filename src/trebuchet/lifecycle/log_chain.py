@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from trebuchet.ledger import Attempt
+    from trebuchet.ledger import Attempt, Job
     from trebuchet.lifecycle.context import Context
 
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -70,9 +70,10 @@ class LogChain:
 
     def known_after(self, number: int) -> AttemptLog | None:
         """The same for attempts that the ledger has by now."""
+        job = self._context.ledger.job(self._key)
         for attempt in self._context.ledger.attempts(self._key):
-            if attempt.number > number:
-                return self._log_of(attempt)
+            if job is not None and attempt.number > number:
+                return self._log_of(job, attempt)
         return None
 
     def _with_its_sandbox(self, attempt: Attempt) -> Attempt:
@@ -86,7 +87,7 @@ class LogChain:
                 return attempt
             launch.await_id(self._context, job, progress=launch.Silence())
 
-    def _log_of(self, attempt: Attempt) -> AttemptLog:
+    def _log_of(self, job: Job, attempt: Attempt) -> AttemptLog:
         if self._follow:
             attempt = self._with_its_sandbox(attempt)
         folder = archive_folder(self._context.settings.home, self._key)
