@@ -38,6 +38,8 @@ def tell_the_end(launcher: Launcher, status: JobStatus, *, pull_to: Path | None 
     for told in (facts.get("message"), facts.get("hint")):
         if told:
             tell(f"  {printable(str(told))}")
+    if facts.get("dashboard"):
+        tell(f"  on Modal: {facts['dashboard']}")
     if status.exit_code != 0:
         tell(f"  its output again: trebuchet logs {status.key}")
     if pull_to is None and status.reason is not Reason.LAUNCH_FAILED and _has_outputs(launcher, status.key):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import TrebuchetError
@@ -98,6 +98,7 @@ class _Many:
         self._results: dict[int, JobStatus | TrebuchetError] = {}
         self._volleys: dict[str, Volley] = {}
         self._planners: dict[str, Callable[[JobConfig], Plan]] = {}
+        self._alone: list[Future[None]] = []
 
     def launch(self) -> list[JobStatus | TrebuchetError]:
         with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="launch") as pool:
@@ -106,6 +107,8 @@ class _Many:
                     self._launch_some(range(begin, min(begin + _TOGETHER, len(self._jobs))), pool)
                 for volley in self._volleys.values():
                     volley.settle(wait=True)
+                for launch in self._alone:
+                    launch.result()  # Nothing unexpected is to be lost in a thread.
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 for volley in self._volleys.values():
@@ -123,7 +126,7 @@ class _Many:
             if wanted.needs_nobody:
                 together.setdefault(client.cloud, []).append(wanted)
             else:
-                pool.submit(self._launch_alone, place)
+                self._alone.append(pool.submit(self._launch_alone, place))
         for cloud, left in together.items():
             while left:
                 count = self._rate.take(len(left))
@@ -133,7 +136,7 @@ class _Many:
     def _begin(self, cloud: str, wanted: Sequence[Wanted], pool: ThreadPoolExecutor) -> None:
         try:
             for one in self._volley(cloud).begin(wanted):
-                pool.submit(self._launch_alone, one.place)
+                self._alone.append(pool.submit(self._launch_alone, one.place))
         except TrebuchetError as error:
             for one in wanted:
                 self._tell(one.place, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -74,7 +75,9 @@ def _become(
         take_over(stdio)
         os.execve(argv[0], argv, env)
     except OSError as error:
-        os.write(failure, _ERROR_NUMBER.pack(error.errno or 0))
+        os.write(failure, _ERROR_NUMBER.pack(error.errno or errno.EINVAL))
+    except ValueError:  # a NUL byte among its words
+        os.write(failure, _ERROR_NUMBER.pack(errno.EINVAL))
     finally:
         os._exit(CANNOT_EXECUTE)
 
