@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import random
-import time
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.clocks import AheadClock
 from support.engine import wait_until
 from trebuchet.errors import TrebuchetError
 from trebuchet.job import JobConfig, JobResources
@@ -68,17 +68,6 @@ OUTAGES: tuple[tuple[dict[str, Any], ...], ...] = (
 
 OUTAGE_ONE_IN = 6
 MOST_ALIVE = 12
-
-
-@dataclass
-class HastyClock:
-    """Waits for almost nothing; tells the time as it is."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, 0.02))
 
 
 @dataclass
@@ -170,7 +159,7 @@ class Soak:
 
     def sweep(self) -> None:
         self.launcher.close()  # What was remembered is gone, as in another process.
-        self.launcher = Launcher(self.launcher.settings, clock=HastyClock())
+        self.launcher = Launcher(self.launcher.settings, clock=AheadClock())
         self.launcher.reconcile()
 
     def _any_key(self, *, alive: bool = False) -> str:
@@ -246,7 +235,7 @@ def _made(bench: Bench, key: str) -> list[str]:
 def soak(bench: Bench, operations: int, seed: str) -> None:
     bench = replace(bench, cluster=f"f-{uuid.uuid4().hex[:8]}")
     settings = replace(bench.launcher.settings, app_name=bench.cluster, archive=False)
-    launcher = Launcher(settings, clock=HastyClock())
+    launcher = Launcher(settings, clock=AheadClock())
     run = Soak(bench, random.Random(seed), launcher)
     for _ in range(operations):
         run.step()

@@ -129,9 +129,9 @@ def test_snapshots_stay_until_their_time_is_up(own_engine: Engine) -> None:
     own_engine.kill()
     record.write_text(json.dumps(json.loads(record.read_text()) | {"expires_at": 1.0}))
     own_engine.start()
-    gone = reclaim(own_engine, really=True)
-    assert gone["image"] == [image.object_id]
-    assert gone["layer"] == [f"snapshot-{image.object_id}"]
+    reclaim(own_engine, really=True)  # the daemon may have come first: it sweeps them too
+    assert not record.exists()
+    assert not (own_engine.state / "layers" / f"snapshot-{image.object_id}").exists()
 
 
 def test_nothing_that_starts_meanwhile_is_harmed(own_engine: Engine, tmp_path: Path) -> None:

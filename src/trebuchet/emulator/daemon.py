@@ -31,6 +31,7 @@ __all__ = ["Endpoint", "ensure", "log_path", "reclaim", "running", "stop", "wait
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
+GOING_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 5.0
 RECLAIM_TIMEOUT_S = 600.0
 
@@ -67,7 +68,8 @@ def ensure(state: Path, *, idle_timeout_s: float | None = None) -> Endpoint:
             stop(state)
         elif endpoint is not None and _answers(endpoint):
             return endpoint
-        if daemon_lives(state):
+        # One that was killed just now holds its lock until the kernel has taken it down.
+        if daemon_lives(state) and not _wait_until_gone(state, GOING_TIMEOUT_S):
             raise EmulatorError(
                 "The local engine's daemon is there but does not answer.",
                 f"`trebuchet local stop` ends it; sandboxes run on. Its log is {log_path(state)}.",
@@ -177,8 +179,8 @@ def _settled(state: Path) -> Endpoint | None:
     return endpoint
 
 
-def _wait_until_gone(state: Path) -> bool:
-    deadline = time.monotonic() + STOP_TIMEOUT_S
+def _wait_until_gone(state: Path, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+    deadline = time.monotonic() + timeout_s
     while daemon_lives(state):
         if time.monotonic() > deadline:
             return False

@@ -180,9 +180,11 @@ def end(context: Context, job: Job, outcome: Outcome) -> None:
 
 def _when_ended(job: Job, outcome: Outcome, now: float) -> float:
     """What the log tells, as far as the clocks of this machine and the control plane's allow it."""
-    if outcome.ended_at is None:
-        return now
-    return min(now, max(outcome.ended_at, job.start_at or job.current.created_at or outcome.ended_at))
+    attempt, ended = job.current, outcome.ended_at
+    began = max(filter(None, (job.start_at, attempt.created_at)), default=None)
+    if ended is None and outcome.reason is Reason.TIMEOUT and None not in {began, attempt.allotted_s}:
+        ended = (began or 0.0) + (attempt.allotted_s or 0)  # nobody may have looked for long after that
+    return now if ended is None else min(now, max(ended, began or ended))
 
 
 def _forget_values(context: Context) -> None:

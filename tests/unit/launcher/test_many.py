@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.clocks import HandClock
 from trebuchet.errors import LaunchError, TrebuchetError
 from trebuchet.launcher import Launcher
 from trebuchet.launcher.many import Rate
@@ -17,21 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.bench import Bench
-
-
-class HandClock:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.time += seconds
 
 
 def test_a_burst_goes_at_once_and_the_rest_five_a_second() -> None:

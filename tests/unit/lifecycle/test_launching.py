@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.clocks import AheadClock
 from support.engine import wait_until
 from trebuchet.emulator.daemon import Endpoint
 from trebuchet.errors import ClusterUnreachableError, ControlPlaneError, TrebuchetError, UsageError
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.bench import Bench
-
-
-class HastyClock:
-    """Tells the time, and waits for next to nothing."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, 0.01))
 
 
 def test_a_launched_job_is_pending_and_has_its_sandboxs_id(bench: Bench) -> None:
@@ -170,7 +161,7 @@ def test_a_failed_launch_whose_outcome_is_unknown_is_ended_later(bench: Bench) -
         {"call": "SandboxList*", "action": "refuse"},
         {"call": "SandboxGetFromName*", "action": "refuse"},
     )
-    hasty = Launcher(bench.launcher.settings, clock=HastyClock())
+    hasty = Launcher(bench.launcher.settings, clock=AheadClock())
     with pytest.raises(ControlPlaneError):
         hasty.up(bench.job("sleep 60"), bench.cluster)
     hasty.close()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.clocks import AheadClock, HandClock
 from support.engine import wait_until
 from support.rows import SPEC, make_job
 from trebuchet.errors import ClusterNotFoundError, JobNotFoundError
@@ -23,19 +24,6 @@ if TYPE_CHECKING:
 
     from support.bench import Bench
     from trebuchet.ledger import Job
-
-
-@dataclass
-class HandClock:
-    """A clock that stands still until it is moved."""
-
-    time: float = 1e9
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
 
 
 @pytest.mark.parametrize(
@@ -62,6 +50,16 @@ def test_a_job_ends_as_its_scripts_did(
 def test_a_job_that_ran_out_of_time_says_so(bench: Bench) -> None:
     done = bench.ended(bench.up("sleep 60", timeout=1))
     assert (done.state, done.reason) == (JobState.FAILED, Reason.TIMEOUT)
+
+
+def test_a_job_that_ran_out_of_time_ended_then_and_not_when_somebody_looked(bench: Bench) -> None:
+    status = bench.up("sleep 60", timeout=1)
+    wait_until(lambda: status.id not in bench.running())
+    an_hour_later = Launcher(bench.launcher.settings, clock=AheadClock(ahead=3_600.0))
+    done = an_hour_later.find(status.key)
+    assert done.reason is Reason.TIMEOUT
+    assert done.start_at is not None
+    assert done.end_at == pytest.approx(done.start_at + 1)
 
 
 def test_a_cancelled_job_stays_cancelled_and_tells_by_whom(bench: Bench) -> None:

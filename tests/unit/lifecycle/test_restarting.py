@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
-import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.clocks import AheadClock
 from support.engine import wait_until
 from trebuchet.launcher import Launcher
 from trebuchet.lifecycle.again import pause_before
@@ -25,27 +26,11 @@ if TYPE_CHECKING:
     from trebuchet.status import JobStatus
 
 
-@dataclass
-class AheadClock:
-    """The system's clock, set ahead by hand: what has to be waited for has happened at once."""
-
-    ahead: float = 0.0
-    slept: list[float] = field(default_factory=list[float])
-
-    def now(self) -> float:
-        return time.time() + self.ahead
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        time.sleep(min(seconds, 0.02))
-
-
 SIGNAL_THE_WRAPPER = """
 until [ -e /tmp/ready ]; do sleep 0.02; done
 for process in /proc/[0-9]*; do
-  if tr '\\0' '\\n' <$process/cmdline | grep -q '^limit='; then kill -s "$1" "${process#/proc/}"; fi
+  if tr '\\0' '\\n' <$process/cmdline | grep -q '^limit='; then echo sent; kill -s "$1" "${process#/proc/}"; fi
 done 2>/dev/null
-true
 """
 
 
@@ -76,8 +61,10 @@ class Alone:
         job = self.launcher.job(key)
         assert job.sandbox_id is not None
         engine = self.launcher.contexts.of_job(job).engine
+        said = io.BytesIO()
         # Its exit code tells nothing: it may fall with the sandbox that it brings to its end.
-        engine.exec(job.sandbox_id, ("bash", "-c", SIGNAL_THE_WRAPPER, "-", signal))
+        engine.exec(job.sandbox_id, ("bash", "-c", SIGNAL_THE_WRAPPER, "-", signal), stdout=said)
+        assert said.getvalue().startswith(b"sent\n")
         self.clock.ahead += 300
 
     def output(self, key: str) -> str:
@@ -96,14 +83,13 @@ def alone(bench: Bench) -> Iterator[Alone]:
 def short_lived(bench: Bench) -> Iterator[Alone]:
     """The same where a sandbox's scripts are asked after a few minutes to make room for the next."""
     with alone_at(bench, longest_s=600) as alone:
-        # Logs tell ends by the system's clock: what is to have taken time began earlier by the launcher's.
-        alone.clock.ahead = -600
         yield alone
 
 
 @contextmanager
 def alone_at(bench: Bench, *, longest_s: int) -> Iterator[Alone]:
-    clock = AheadClock()
+    # Logs tell ends by the system's clock: what is to have taken time began earlier by the launcher's.
+    clock = AheadClock(ahead=-600.0)
     settings = replace(bench.launcher.settings, keeper=False, longest_s=longest_s, restart_pause_s=10.0)
     launcher = Launcher(settings, clock=clock)
     yield Alone(bench, launcher, clock)
@@ -225,7 +211,12 @@ def test_a_follower_that_is_late_reads_each_attempts_own_log(alone: Alone) -> No
     chain = LogChain(context, status.key, follow=True, tell=lambda _message: None)
     second = alone.launcher.contexts.ledger.attempts(status.key)[1]
     assert second.sandbox_id is not None
-    assert chain._log_of(unasked).sandbox_id == second.sandbox_id
+    job = alone.launcher.job(status.key)
+    log = chain._log_of(job, unasked)
+    assert log.sandbox_id == second.sandbox_id
+    assert [raw.entry.message for raw in log.read(follow=True) if raw.entry.source == "stdout"] == [
+        "attempt 2\n"
+    ]
 
 
 CHAINED = """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.clocks import AheadClock
 from support.engine import wait_until
 from trebuchet.errors import CapacityError
 from trebuchet.launcher import Launcher
@@ -18,19 +18,6 @@ from trebuchet.status import JobState, Reason
 if TYPE_CHECKING:
     from support.bench import Bench
     from trebuchet.status import JobStatus
-
-
-@dataclass
-class AheadClock:
-    """The system's clock, set ahead by hand."""
-
-    ahead: float = 0.0
-
-    def now(self) -> float:
-        return time.time() + self.ahead
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, 0.02))
 
 
 def has_failed_for_want_of_a_gpu(launcher: Launcher, status: JobStatus) -> bool:
