@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 SIGNAL_THE_WRAPPER = """
 until [ -e /tmp/ready ]; do sleep 0.02; done
 for process in /proc/[0-9]*; do
-  if tr '\\0' '\\n' <$process/cmdline | grep -q '^limit='; then echo sent; kill -s "$1" "${process#/proc/}"; fi
+  if tr '\\0' '\\n' <$process/cmdline | grep -q '^limit='; then
+    echo sent
+    kill -s "$1" "${process#/proc/}"
+  fi
 done 2>/dev/null
 """
 
