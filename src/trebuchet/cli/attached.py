@@ -41,6 +41,7 @@ class Leave:
     def __init__(self) -> None:
         self.asked: int | None = None
         self._launched = False
+        self._undivided = False
 
     def launched(self) -> None:
         """From now on a request detaches; so does one that came before and was lost on the way."""
@@ -48,9 +49,22 @@ class Leave:
         if self.asked is not None:
             raise Detached(self.asked)
 
+    @contextmanager
+    def undivided(self) -> Generator[None]:
+        """Let a request wait until the block is done; a second one does not, should the block hang."""
+        self._undivided = True
+        try:
+            yield
+        finally:
+            self._undivided = False
+        if self.asked is not None:
+            raise Detached(self.asked)
+
     def ask(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal."""
-        self.asked = _EXIT_CODES[signal.Signals(number)]
+        is_first, self.asked = self.asked is None, _EXIT_CODES[signal.Signals(number)]
+        if self._undivided and is_first:
+            return
         if self._launched:
             raise Detached(self.asked)
         raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,8 +117,9 @@ def logs(
         ):
             leave.launched()
             for piece, position in in_background(_with_cursors(reading)):
-                sink.take(piece, position)
-                shown = position
+                with leave.undivided() if cursor is not None else nullcontext():
+                    sink.take(piece, position)
+                    shown = position
     finally:
         if cursor is not None:  # However it ends: what was read ahead and not shown comes again.
             tell(f"cursor: {shown}")
