@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator import daemon, machine
-from trebuchet.emulator.consumption import consumption
 from trebuchet.emulator.errors import EmulatorError
 from trebuchet.engines.base import Identity, Usage
 from trebuchet.engines.modal.access import Credentials, Pace
@@ -106,6 +105,8 @@ class LocalEngine(SdkEngine):
 
     def usage(self, sandbox_id: str) -> Usage | None:
         # They run here: no command in the sandbox is needed.
+        from trebuchet.emulator.consumption import consumption  # noqa: PLC0415 - for the live table alone
+
         found = consumption(self._state, sandbox_id)
         return None if found is None else Usage(at=found.at, cpu_s=found.cpu_s, memory=found.memory)
 
