@@ -179,11 +179,15 @@ def end(context: Context, job: Job, outcome: Outcome) -> None:
 
 
 def _when_ended(job: Job, outcome: Outcome, now: float) -> float:
-    """What the log tells, as far as the clocks of this machine and the control plane's allow it."""
+    """What the log tells, as far as the clocks of this machine and the control plane's allow it.
+
+    For one that ran out of time: when that was over, as nobody may have looked for long after.
+    """
     attempt, ended = job.current, outcome.ended_at
     began = max(filter(None, (job.start_at, attempt.created_at)), default=None)
-    if ended is None and outcome.reason is Reason.TIMEOUT and None not in {began, attempt.allotted_s}:
-        ended = (began or 0.0) + (attempt.allotted_s or 0)  # nobody may have looked for long after that
+    limit = attempt.allotted_s if outcome.reason is Reason.TIMEOUT else None
+    if ended is None and began is not None and limit is not None:
+        ended = began + limit
     return now if ended is None else min(now, max(ended, began or ended))
 
 
