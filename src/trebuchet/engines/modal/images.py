@@ -74,12 +74,14 @@ class ImageShelf:
                 base.object_id,
                 *((file.target, seen.fingerprint()) for file, seen in zip(files, manifests, strict=True)),
             )
+            whole = uploads.Sent(
+                files=sum(seen.count for seen in manifests), bytes=sum(seen.bytes for seen in manifests)
+            )
             if key not in self._with_files:
-                whole = uploads.Sent(
-                    files=sum(seen.count for seen in manifests), bytes=sum(seen.bytes for seen in manifests)
-                )
                 with overheard(whole, on_sent):
                     self._with_files[key] = self._lay_files(base, files, manifests)
+            elif on_sent is not None:  # this process has sent them before, and need not even ask
+                on_sent(uploads.Sent(files=whole.files, bytes=0, of=whole))
             self._with_files.move_to_end(key)
             while len(self._with_files) > _FILES_KEPT:
                 self._with_files.popitem(last=False)
