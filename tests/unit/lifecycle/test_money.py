@@ -46,6 +46,7 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDaemon]:
     daemon = LocalDaemon(Settings(home=tmp_path_factory.mktemp("priced")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TREBUCHET_LOCAL_GPUS", "4xH100,2xA100-80GB,1xT4")
+        patch.setenv("TREBUCHET_LOCAL_LAYERS", "recorded")  # nothing has to be fetched for these
         patch.setenv("TREBUCHET_LOCAL_RATES", json.dumps(RATES))
         daemon.variables()
     yield daemon
