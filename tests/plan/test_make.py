@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,23 @@ def test_the_variables_of_a_candidate_follow_its_gpus() -> None:
         JobConfig(run="x", resources=JobResources(accelerators=["H100:8", "A100:4"])), cloud="modal"
     )
     assert [spec.variables["SKYPILOT_NUM_GPUS_PER_NODE"] for spec in plan.candidates] == ["8", "4"]
+
+
+_MANY = 7_000
+_LONG = {
+    "files and volumes": "file_mounts:\n"
+    + "".join(f"  /d/{i}: ./x{i}\n  /d/{i}/m: {{name: v{i}}}\n" for i in range(_MANY)),
+    "volumes": "volumes:\n" + "".join(f"  /d/{i}: v{i}\n" for i in range(3 * _MANY)),
+    "refusals": "envs:\n" + "".join(f"  K{i}:\n" for i in range(3 * _MANY)),
+    "long places": f"file_mounts:\n  /a{'/a' * 200_000}: ./x\n  /b{'/b' * 200_000}: {{name: v}}\n",
+    "alternatives": "resources:\n  any_of:\n" + "  - {accelerators: L4, region: us-east}\n" * _MANY,
+}
+
+
+@pytest.mark.parametrize("text", _LONG.values(), ids=_LONG)
+def test_thousands_of_entries_take_seconds_at_most(text: str) -> None:
+    began = time.process_time()
+    job = job_from_text(f"num_nodes: 1\n{text}run: x\n", "job.yaml", overrides=["--resources.cloud", "modal"])
+    with contextlib.suppress(PlanError):
+        make_plan(job, cloud="modal")
+    assert time.process_time() - began < 6  # each with each would take a minute

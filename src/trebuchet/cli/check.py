@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,11 @@ from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_opt
 from trebuchet.errors import JobFileError, PlanError, TrebuchetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
+    from trebuchet.plan.model import Plan
 
 _COLOURS = {"runs": "green", "runs with notes": "yellow", "refused": "red"}
 
@@ -84,9 +86,17 @@ def _verdict(session: Session, file: str, overrides: Sequence[str], options: Job
         refusals = tuple(str(problem) for problem in error.problems)
         return Verdict(file=file, refusals=refusals, account={}, refused_with=error.exit_code)
     except TrebuchetError as error:
-        return Verdict(file=file, refusals=(str(error),), account={}, refused_with=error.exit_code)
-    notes = tuple(f"{note.field}: {note.done}, {note.why}" for note in planned.notes)
-    return Verdict(file=file, notes=notes, account={**planned.account})
+        told = f"{error} ({error.hint})" if error.hint else str(error)
+        return Verdict(file=file, refusals=(told,), account={}, refused_with=error.exit_code)
+    notes = (f"{note.field}: {note.done}, {note.why}" for note in planned.notes)
+    return Verdict(file=file, notes=(*notes, *_missing(planned)), account={**planned.account})
+
+
+def _missing(planned: Plan) -> Iterator[str]:
+    """What a launch from here would be refused for. Elsewhere it may be there: a token, say."""
+    for upload in dict.fromkeys(upload for spec in planned.candidates for upload in spec.uploads):
+        if not os.path.exists(upload.source):  # noqa: PTH110 - the other one raises where it may not look
+            yield f"{upload.source}: a launch from here would be refused, it does not exist here"
 
 
 def _record(verdict: Verdict) -> dict[str, Any]:

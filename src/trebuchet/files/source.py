@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import errno
+import os
+import select
 import stat
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from trebuchet.files.problems import Problems
 
 MOST_BYTES = 4 * 1024 * 1024
+PIPE_PATIENCE_S = 30.0
 _HINT = "a job file is YAML with a `run:` script in it"
 
 
@@ -51,7 +55,8 @@ def _read(path: Path, problems: Problems) -> bytes:
         ):
             problems.add("This is neither a file nor a pipe.", _HINT)
         problems.settle()
-        with path.open("rb") as file:
+        opener = _open_pipe if stat.S_ISFIFO(status.st_mode) else None
+        with open(path, "rb", opener=opener) as file:
             data = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         problems.add("There is no such file.", "check the path")
@@ -63,6 +68,20 @@ def _read(path: Path, problems: Problems) -> bytes:
         problems.add(f"It has more than {MOST_BYTES:,} bytes, which are not read.", _HINT)
         raise problems.error()
     return data
+
+
+def _open_pipe(path: str, flags: int) -> int:
+    """Open a pipe, and wait until something is written to it.
+
+    Raises:
+        OSError: Nothing was, in time.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK)  # blocking, it would wait for a writer for ever
+    if select.select([descriptor], [], [], PIPE_PATIENCE_S)[0]:
+        os.set_blocking(descriptor, True)
+        return descriptor
+    os.close(descriptor)
+    raise TimeoutError(errno.ETIMEDOUT, f"nothing was written to it in {PIPE_PATIENCE_S:g} seconds")
 
 
 def _decode(data: bytes, problems: Problems) -> str:

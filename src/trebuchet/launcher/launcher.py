@@ -355,7 +355,12 @@ class Launcher(LogAccess, Upkeep):
 
         Raises:
             UsageError: There is no cloud of this name.
+            PlanError: There is none of the name that the job says.
         """
+        if cloud is None and job.resources.cloud is not None and job.resources.cloud not in self._clouds:
+            from trebuchet.plan.make import require_cloud  # noqa: PLC0415 - a status makes no plan
+
+            require_cloud(job)
         return self.client(cloud or self._cloud_of(job))
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.plan import gpu_names
+from trebuchet.plan.alternatives import refuse_too_many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,8 @@ def gpus(wanted: Alternative, cloud: str, machine: Machine | None, findings: Fin
     findings.translated(field)
     if value is None or value in ({}, [], ""):
         return [None]
+    if not isinstance(value, str) and refuse_too_many(field, len(value), findings):
+        return []
     found: list[Gpu | None] = []
     unfit: list[tuple[_Wish, _Unfit]] = []
     for wish in _wishes(field, value):
@@ -61,6 +64,8 @@ def gpus(wanted: Alternative, cloud: str, machine: Machine | None, findings: Fin
             )
         else:
             found.append(answer)
+            if cloud == "modal" and answer.name == "H100":
+                findings.noted(wish.field, "may be served by H200", "Modal does so at times; H100! is exact")
     for wish, answer in unfit:
         if found:
             findings.noted(wish.field, f"{wish.name}:{wish.count:g} is left out", answer.why)

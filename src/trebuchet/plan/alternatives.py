@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trebuchet.job import JobConfig
+    from trebuchet.plan.findings import Findings
+
+
+MOST = 64
+"""Alternatives of a job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,10 @@ class Alternative:
         return self.places.get(field, f"resources.{field}")
 
 
-def alternatives(job: JobConfig) -> list[Alternative]:
+def alternatives(job: JobConfig, findings: Findings) -> list[Alternative]:
     """In order of preference; at least one."""
+    if refuse_too_many("resources.any_of", len(job.resources.any_of), findings):
+        return []
     base = _given(job.resources)
     base.update(job.extras.get("resources") or {})
     places = {field: f"resources.{field}" for field in base}
@@ -46,6 +53,13 @@ def alternatives(job: JobConfig) -> list[Alternative]:
         )
         for index, entry in enumerate(job.resources.any_of)
     ]
+
+
+def refuse_too_many(field: str, count: int, findings: Findings) -> bool:
+    """Refuse more alternatives than anybody would wait for, each of which may take minutes to try."""
+    if count > MOST:
+        findings.refused(field, f"{count:,} alternatives are more than the {MOST} that are tried in turn")
+    return count > MOST
 
 
 def overridden(job: JobConfig) -> dict[str, bool]:

@@ -32,8 +32,19 @@ class Findings:
     def __init__(self) -> None:
         self.settled: dict[str, Treatment] = {}
         self.empty: set[str] = set()
-        self.notes: list[Note] = []
-        self.refusals: list[Refusal] = []
+        # Each once, in the order in which they were found; a file may give thousands.
+        self._notes: dict[Note, None] = {}
+        self._refusals: dict[Refusal, None] = {}
+
+    @property
+    def notes(self) -> list[Note]:
+        """What the user is told."""
+        return list(self._notes)
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """Why nothing is launched."""
+        return list(self._refusals)
 
     def translated(self, *fields: str) -> None:
         """These do what they say."""
@@ -46,17 +57,13 @@ class Findings:
 
     def noted(self, field: str, done: str, why: str) -> None:
         """The field is accepted, and the user is told what becomes of it."""
-        note = Note(field=field, done=done, why=why)
-        if note not in self.notes:
-            self.notes.append(note)
+        self._notes[Note(field=field, done=done, why=why)] = None
         if self.settled.get(field) != "refused":
             self.settled[field] = "noted"
 
     def refused(self, field: str, why: str, hint: str | None = None) -> None:
         """The field cannot be honoured, so nothing is launched; `why` is a clause."""
-        refusal = Refusal(field, why, hint)
-        if refusal not in self.refusals:
-            self.refusals.append(refusal)
+        self._refusals[Refusal(field, why, hint)] = None
         self.settled[field] = "refused"
 
     def adopt(self, others: Iterable[Findings]) -> None:

@@ -20,11 +20,12 @@ def refuse_hidden(files: Iterable[tuple[str, str]], mounts: Iterable[str], findi
         mounts: Places of volumes and buckets.
         findings: Takes what is said.
     """
+    places = {mount.rstrip("/") for mount in mounts}
+    # There may be thousands of both: each path is held against those that are as long as a part of it.
+    lengths = sorted({len(place) for place in places})
     for field, path in files:
-        for mount in mounts:
-            if within(path, mount):
+        for place in sorted({path[:length] for length in lengths} & places):
+            if within(path, place):
                 findings.refused(
-                    field,
-                    f"{path} would be hidden by what is mounted at {mount}",
-                    "put it elsewhere",
+                    field, f"{path} would be hidden by what is mounted at {place}", "put it elsewhere"
                 )

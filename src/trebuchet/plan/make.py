@@ -78,6 +78,18 @@ def make_plan(
     )
 
 
+def require_cloud(job: JobConfig) -> None:
+    """Look whether the cloud that a job names is one of ours, before there is a cloud to plan for.
+
+    Raises:
+        PlanError: It is not.
+    """
+    findings = Findings()
+    cloud_named(job, job.resources.cloud or "", findings)
+    if findings.refusals:
+        close_account(job, findings)
+
+
 def _nodes(job: JobConfig, findings: Findings) -> None:
     findings.translated("num_nodes")
     if job.num_nodes != 1:
@@ -119,7 +131,7 @@ def _candidates(job: JobConfig, place: Place, common: SandboxSpec, findings: Fin
     """In order of preference, each once. An alternative that cannot be had is noted where another one can."""
     found: list[SandboxSpec] = []
     apart: list[tuple[Alternative, Findings]] = []
-    for wanted in alternatives(job):
+    for wanted in alternatives(job, findings):
         about = Findings()
         apart.append((wanted, about))
         for spec in _alternative(job, wanted, place, common, about):

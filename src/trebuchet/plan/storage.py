@@ -55,6 +55,8 @@ class Storage:
         self.volumes: list[VolumeMount] = []
         self.buckets: list[BucketMount] = []
         self.places: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self._named: set[str | None] = set()
         self._job = job
         self._variables = variables
         self._cloud = cloud
@@ -83,8 +85,9 @@ class Storage:
         where = place(target, self._variables).rstrip("/") or "/"
         if where in {"/", "/root", "/tmp"}:  # noqa: S108 - a place to keep out of
             raise PlaceError(f"nothing can be mounted at {where}", "name a folder below it")
-        if where in self.places.values():
+        if where in self._taken:
             raise PlaceError(f"something else is mounted at {where} already")
+        self._taken.add(where)
         return where
 
     def _storage_mount(self, field: str, where: str, mount: StorageMount) -> None:
@@ -99,6 +102,8 @@ class Storage:
             raise PlaceError(
                 f"{source} is a bucket, which the local engine cannot mount", "run it with --cloud modal"
             )
+        if mount.store and _STORES.get(mount.store.lower()) != _STORES[match[1]]:
+            raise PlaceError(f"its store is {mount.store}, and its source lies elsewhere", "leave store out")
         mode = (mount.mode or "MOUNT").upper()
         if mode in _MODES:
             self._findings.noted(field, "is mounted", _MODES[mode])
@@ -115,6 +120,11 @@ class Storage:
     def _named_only(self, field: str, where: str, mount: StorageMount) -> None:
         if mount.name is None:
             raise PlaceError("neither a source nor a name is given", "write source: s3://… or name: …")
+        if mount.store and mount.store.lower() not in _STORES:
+            raise PlaceError(
+                f"a bucket of {mount.store} cannot be made or mounted",
+                "leave store out, for a Volume of that name",
+            )
         name = _volume_name(filled(mount.name.strip(), self._variables))
         if mount.persistent is False:
             self._findings.noted(field, "becomes scratch space of the sandbox", "it need not outlive the job")
@@ -143,8 +153,9 @@ class Storage:
         self._add_volume(VolumeMount(name=name, path=where, sub_path=_sub_path(sub_path, self._variables)))
 
     def _add_volume(self, volume: VolumeMount) -> None:
-        if any(volume.name == other.name for other in self.volumes):
+        if volume.name in self._named:
             raise PlaceError(f"the Volume {volume.name} is mounted at another place already", "mount it once")
+        self._named.add(volume.name)
         self.volumes.append(volume)
 
 

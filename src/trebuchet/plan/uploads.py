@@ -105,6 +105,7 @@ def file_mounts(
     """The uploads of `file_mounts` by their field, in their order."""
     findings.known("file_mounts")
     found: dict[str, Upload] = {}
+    taken: set[str] = set()
     for target, source in job.file_mounts.items():
         field = f"file_mounts.{target}"
         findings.translated(field)
@@ -113,12 +114,13 @@ def file_mounts(
         except PlaceError as error:
             findings.refused(field, str(error), error.hint)
             continue
-        if any(upload.target.rstrip("/") == other.target.rstrip("/") for other in found.values()):
+        if upload.target.rstrip("/") in taken:
             findings.refused(field, f"something else arrives at {upload.target} already")
         if upload.role == "credential":
             findings.noted(
                 field, "travels with each launch", "it looks like a credential: no image ever holds it"
             )
+        taken.add(upload.target.rstrip("/"))
         found[field] = upload
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,20 @@ def test_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 
 def test_endless_device_is_read_no_further_than_a_job_file() -> None:
     assert "more than 4,194,304 bytes" in _fault(Path("/dev/zero"))
+
+
+def test_a_pipe_is_read_once_somebody_writes_to_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    late = threading.Timer(0.2, lambda: (tmp_path / "pipe").write_text("num_nodes: 1\nrun: hello\n"))
+    late.start()
+    assert load_job(tmp_path / "pipe").run == "hello"
+    late.join()
+
+
+def test_a_pipe_that_nobody_writes_to_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trebuchet.files.source.PIPE_PATIENCE_S", 0.1)
+    os.mkfifo(tmp_path / "pipe")
+    assert "nothing was written to it in 0.1 seconds" in _fault(tmp_path / "pipe")
 
 
 def test_bytes_that_are_not_utf_8_have_a_place(tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""`check` says what a launch from here would meet, and where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Answer
+
+
+def test_a_cloud_to_rent_is_refused_with_its_place_and_the_way_out(
+    trebuchet: Callable[..., Answer], tmp_path: Path
+) -> None:
+    (tmp_path / "job.yaml").write_text("resources:\n  cpus: 2\n  cloud: gcp\nrun: 'true'\n")
+    for verb in ("check", "plan", "up"):
+        answer = trebuchet(verb, "job.yaml")
+        told = answer.out + answer.err
+        assert answer.code == 203, (verb, told)
+        assert "job.yaml:3:3: resources.cloud: gcp is none of Trebuchet's clouds" in told
+        assert "--cloud modal or --cloud local" in told
+    assert trebuchet("check", "job.yaml", "--cloud", "modal").code == 0
+
+
+def test_a_batch_system_is_refused_for_its_scripts(trebuchet: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text("resources: {cloud: slurm}\nrun: 'true'\n")
+    for options in ((), ("--cloud", "modal")):
+        answer = trebuchet("check", "job.yaml", *options)
+        assert answer.code == 203
+        assert "its scripts need PBS or Slurm" in answer.out
+
+
+def test_files_that_are_not_here_are_noted(trebuchet: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "here").touch()
+    (tmp_path / "job.yaml").write_text(
+        "workdir: nowhere\nfile_mounts: {/a: ./here, /b: ./gone}\nrun: 'true'\n"
+    )
+    [verdict] = trebuchet("check", "job.yaml", "--json").json
+    assert verdict["verdict"] == "runs with notes"
+    missing = [note.split(":")[0] for note in verdict["notes"] if "does not exist here" in note]
+    assert missing == [str(tmp_path / "nowhere"), str(tmp_path / "gone")]
+    launched = trebuchet("up", "job.yaml")
+    assert (launched.code, "does not exist" in launched.err) == (201, True), launched.err
