@@ -15,6 +15,7 @@ from trebuchet.cli.console import printable, show, tell, tell_note
 from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import Verb, pass_session, session_options
+from trebuchet.errors import UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -123,12 +124,18 @@ def rm(session: Session, what: tuple[str, ...], *, yes: bool) -> None:
     launcher = session.launcher
     jobs = [launcher.job(word) for word in what]
     for job in jobs:
-        found = launcher.outputs(job.key).list()
-        size = amount(sum(one.size for one in found))
+        size = _size_of_outputs(launcher, job.key)
         question = f"Delete the outputs of {printable(job.name)} ({job.key}), {size}, and its archived logs?"
         if yes or click.confirm(question, err=True):
             launcher.outputs(job.key).remove()
             tell(f"deleted the outputs and the archived logs of {printable(job.name)} ({job.key})")
+
+
+def _size_of_outputs(launcher: Launcher, key: str) -> str:
+    try:
+        return amount(sum(one.size for one in launcher.outputs(key).list()))
+    except UsageError:  # A job may leave what cannot even be listed; it must go all the same.
+        return "of unknown size"
 
 
 class Bar:
