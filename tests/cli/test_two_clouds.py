@@ -26,6 +26,8 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     daemon = LocalDaemon(Settings(home=tmp_path_factory.mktemp("far")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TREBUCHET_LOCAL_GPUS", PRETEND)
+        # What every image on Modal is given is not to be fetched here.
+        patch.setenv("TREBUCHET_LOCAL_LAYERS", "recorded")
         yield daemon.variables()
     daemon.stop()
 

@@ -47,6 +47,7 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDaemon]:
     daemon = LocalDaemon(Settings(home=tmp_path_factory.mktemp("priced")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TREBUCHET_LOCAL_GPUS", MACHINE)
+        patch.setenv("TREBUCHET_LOCAL_LAYERS", "recorded")  # nothing has to be fetched for these
         patch.setenv("TREBUCHET_LOCAL_RATES", json.dumps(RATES))
         daemon.variables()
     yield daemon
