@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
 import shutil
 import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from trebuchet.emulator.disk import make_private_folder
+from trebuchet.emulator.process.removal import remove_shared_tree
 from trebuchet.emulator.world.content import copy_file
 from trebuchet.emulator.world.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
 from trebuchet.emulator.world.ids import new_id
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _TOLD_BYTE = re.compile(r"\\x([0-9a-f]{2})")
+_AS_IT_IS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Without waiting for the other end of a pipe, and without following a link."""
+
 _KINDS = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -178,16 +184,23 @@ class Volumes:
 
         Raises:
             NotFoundError: There is nothing at the path.
+            InvalidError: It holds folders so deep that no path leads there.
         """
         root = self._files(self.get(volume_id).id).resolve()
         start = self.resolve(volume_id, path)
         if not start.exists():
             raise NotFoundError(f"There is no {path!r} in the volume.")
         if not start.is_dir():
-            yield _entry(root, start)
+            yield _entry(root, start, start.lstat())
             return
-        for found in _walk(start, recursive=recursive):
-            yield _entry(root, found)
+        try:
+            for found in _walk(start, recursive=recursive):
+                with suppress(FileNotFoundError):  # A job may remove it meanwhile.
+                    yield _entry(root, found, found.lstat())
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise InvalidError(f"In {path!r} there are folders too deep for any path.") from error
 
     def file(self, volume_id: str, path: str) -> Path:
         """Where a file of a volume lies.
@@ -202,6 +215,28 @@ class Volumes:
         if not found.is_file():
             raise InvalidError(f"{path!r} is no file.")
         return found
+
+    def open(self, volume_id: str, path: str) -> BinaryIO:
+        """A file of a volume, to be read.
+
+        A sandbox may put a link in its place at any moment: what was opened is looked at, not what was asked.
+
+        Raises:
+            NotFoundError: There is none.
+            InvalidError: It is no file, or leads out of the volume.
+        """
+        found = self.file(volume_id, path)
+        try:
+            descriptor = os.open(found, _AS_IT_IS)
+        except OSError as error:
+            raise NotFoundError(f"There is no {path!r} in the volume any more.") from error
+        file = cast("BinaryIO", os.fdopen(descriptor, "rb", buffering=0))
+        real = Path(f"/proc/self/fd/{descriptor}").readlink()
+        root = self._files(volume_id).resolve()
+        if root in real.parents and stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return file
+        file.close()
+        raise InvalidError(f"{path!r} is no file of the volume any more.")
 
     def put(self, volume_id: str, files: Iterable[PutFile], *, overwrite: bool) -> None:
         """Put files, each at once.
@@ -246,7 +281,7 @@ class Volumes:
             for inside in target.iterdir():
                 self.remove(volume_id, inside.name, recursive=True)
         else:
-            shutil.rmtree(target)
+            remove_shared_tree(target)
 
     def copy(self, volume_id: str, sources: Sequence[str], target: str, *, recursive: bool) -> None:
         """Copy within a volume, as `cp` does.
@@ -294,10 +329,21 @@ def _write(file: PutFile, target: Path) -> None:
 
 
 def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
-    for found in sorted(folder.iterdir()):
-        yield found
-        if recursive and found.is_dir() and not found.is_symlink():
-            yield from _walk(found, recursive=True)
+    """What is below a folder, each folder before what it holds; what goes meanwhile is left out."""
+    ahead = [folder]
+    while ahead:
+        found = ahead.pop()
+        if found is not folder:
+            yield found
+        if found is folder or (recursive and found.is_dir() and not found.is_symlink()):
+            ahead.extend(sorted(_inside(found), reverse=True))
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):  # A job may remove it meanwhile.
+        return []
 
 
 def _as_told(path: str) -> str:
@@ -310,8 +356,7 @@ def _as_on_disk(name: str) -> str:
     return _TOLD_BYTE.sub(lambda byte: os.fsdecode(bytes.fromhex(byte.group(1))), name)
 
 
-def _entry(root: Path, found: Path) -> VolumeEntry:
-    known = found.lstat()
+def _entry(root: Path, found: Path, known: os.stat_result) -> VolumeEntry:
     return VolumeEntry(
         path=_as_told(found.relative_to(root).as_posix()),
         kind=_KINDS.get(stat.S_IFMT(known.st_mode), "device"),
