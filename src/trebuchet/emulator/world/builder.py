@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import OrderedDict
 from dataclasses import asdict, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.disk import make_private_folder
@@ -17,7 +17,7 @@ from trebuchet.emulator.process.python_layer import uv_programs
 from trebuchet.emulator.process.spec import ProcessSpec
 from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.world.builds import Built
-from trebuchet.emulator.world.errors import ConflictError, NotServedError
+from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotServedError
 from trebuchet.emulator.world.ids import new_id
 from trebuchet.emulator.world.image_files import binds_for_image, place_top_files
 from trebuchet.emulator.world.recipe import Command, Manner, apply, read_command
@@ -128,6 +128,8 @@ class Builder:
         raise NotServedError(f"The local engine cannot do `{command}`: add local files as they are, at `/…`.")
 
     def _uv_layer(self, target: str) -> Path:
+        if ".." in PurePosixPath(target).parts or "\0" in target:
+            raise InvalidError(f"{target!r} is no place for a program: it must lead nowhere upwards.")
         layer = self._layers / _key("uv", target)
         if not layer.is_dir():
             programs = uv_programs()

@@ -64,7 +64,10 @@ class SharedViews:
 
     async def open(self, sandbox: Sandbox) -> list[Bind]:
         """The folders themselves."""
-        return [_bind(place, _source(self._volumes, place)) for place in sandbox.ask.volumes]
+        return [
+            _bind(place, _source(self._volumes, place), root=self._volumes.resolve(place.volume_id, ""))
+            for place in sandbox.ask.volumes
+        ]
 
     async def keep(self, sandbox: Sandbox) -> None:
         """There is nothing to commit."""
@@ -180,5 +183,5 @@ def _source(volumes: Volumes, place: VolumePlace) -> Path:
     return volumes.place(place.volume_id, place.sub_path)
 
 
-def _bind(place: VolumePlace, source: Path) -> Bind:
-    return Bind(source=source, target=place.path, read_only=place.read_only)
+def _bind(place: VolumePlace, source: Path, *, root: Path | None = None) -> Bind:
+    return Bind(source=source, target=place.path, read_only=place.read_only, root=root)
