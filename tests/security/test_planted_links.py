@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections import Counter
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import modal
@@ -15,6 +18,7 @@ from wire import SERVICES, call, channel, drive, token
 from trebuchet.emulator.process.isolation import find_bubblewrap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from support.engine import Engine
@@ -52,7 +56,7 @@ def mounted(volume: modal.Volume, path: str, sub_path: str = "") -> list[api_pb2
 @pytest.fixture
 def volume(engine: Engine) -> modal.Volume:
     name = f"v-{uuid.uuid4().hex[:8]}"
-    return modal.Volume.from_name(name, create_if_missing=True, client=engine.client).hydrate()
+    return modal.Volume.from_name(name, create_if_missing=True, version=2, client=engine.client).hydrate()
 
 
 @pytest.fixture
@@ -123,3 +127,76 @@ def test_a_link_in_a_volume_leads_no_work_dir_out(
     fresh = create(engine, "pwd", workdir="/v/new/deep", volume_mounts=mounted(volume, "/v"))
     assert ended(fresh) == (0, "/v/new/deep\n")
     assert {entry.path for entry in volume.listdir("/", recursive=True)} == {"link", "new", "new/deep"}
+
+
+# ── what callers do in a volume ──
+
+
+def test_a_copy_goes_through_no_link(engine: Engine, volume: modal.Volume, outside: Path) -> None:
+    script = """
+        cd /v; echo evil > file; mkdir into folder; echo evil > folder/evil
+        ln -s $0/secret into/file; ln -s $0 into/folder; ln -s $0/made into/other
+        ln -s $0 away
+    """
+    planting = create(engine, "sh", "-c", script, str(outside), volume_mounts=mounted(volume, "/v"))
+    assert ended(planting) == (0, "")
+    volume.copy_files(["file"], "into")
+    with pytest.raises(modal.exception.ConflictError):
+        volume.copy_files(["folder"], "into", recursive=True)
+    for target in ("away", "away/made", "into/other"):
+        with pytest.raises(modal.exception.InvalidError):
+            volume.copy_files(["file"], target)
+    assert untouched(outside)
+    assert b"".join(volume.read_file("into/file")) == b"evil\n"
+
+
+SWAP = """
+import os, shutil, sys
+outside, turn = sys.argv[1], 0
+os.chdir("/v")
+while True:
+    turn += 1
+    try:
+        os.mkdir("aside"), os.mkdir("aside/x")
+        open("aside/secret", "w").write("inside")
+    except OSError: pass
+    try: os.rename("way", f"old{turn % 2}")
+    except OSError: pass
+    try: os.symlink(outside, "way") if turn % 2 else os.rename("aside", "way")
+    except OSError: pass
+    for old in ("old0", "old1"):
+        try: os.unlink(old) if os.path.islink(old) else shutil.rmtree(old)
+        except OSError: pass
+"""
+
+
+def test_no_link_that_is_swapped_in_meanwhile_leads_a_caller_out(
+    engine: Engine, volume: modal.Volume, outside: Path
+) -> None:
+    swapping = create(engine, "python3", "-c", SWAP, str(outside), volume_mounts=mounted(volume, "/v"))
+    seen: Counter[str] = Counter()
+
+    def attempt(what: str, work: Callable[[], object]) -> None:
+        try:
+            answer = work()
+        except (modal.exception.Error, FileNotFoundError) as error:
+            seen[f"{what}: {type(error).__name__}"] += 1
+        else:
+            seen[f"{what}: {answer if isinstance(answer, bytes) else 'done'}"] += 1
+
+    def put() -> None:
+        with volume.batch_upload(force=True) as batch:
+            batch.put_file(BytesIO(b"evil"), "/way/secret")
+            batch.put_file(BytesIO(b"evil"), "/way/made/deep")
+
+    until = time.monotonic() + 6
+    while time.monotonic() < until:
+        attempt("read", lambda: b"".join(volume.read_file("way/secret")))
+        attempt("put", put)
+        attempt("remove", lambda: volume.remove_file("way/secret"))
+        attempt("copy", lambda: volume.copy_files(["way/secret"], "way/copied"))
+    swapping.terminate()
+    print(dict(seen))
+    assert "read: b'secret'" not in seen
+    assert seen["read: b'inside'"] > 0  # the way was there now and then
+    assert untouched(outside)

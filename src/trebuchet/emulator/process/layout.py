@@ -168,7 +168,7 @@ def _workdir(place: str, places: Places) -> tuple[list[Argument], Beneath | None
 
 
 def _beneath(root: Path, path: Path) -> Beneath:
-    return [str(root), str(path.relative_to(root)).removeprefix(".")]
+    return [str(root), str(path.relative_to(root))]
 
 
 def _kernel_arguments(devices: Sequence[Bind]) -> list[str]:
