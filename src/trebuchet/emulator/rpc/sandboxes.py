@@ -62,7 +62,7 @@ async def _create_once(
         if known is not None:
             return known
         ask = unpack_ask(request, sandbox_id, lifecycle.clock.now(), call.idempotency_key)
-        return await lifecycle.create(ask, unpack_tags(request.tags), env)
+        return lifecycle.create(ask, unpack_tags(request.tags), env)
 
     return await call.once(work)
 

@@ -105,8 +105,8 @@ class Lifecycle:
 
     # ── making ──
 
-    async def create(self, ask: Ask, tags: dict[str, str], inline_env: Mapping[str, str]) -> Sandbox:
-        """Make a sandbox. It is started at once, or as soon as what it asks for is free.
+    def create(self, ask: Ask, tags: dict[str, str], inline_env: Mapping[str, str]) -> Sandbox:
+        """Make a sandbox. It is started soon, or as soon as what it asks for is free.
 
         Raises:
             AlreadyExistsError: One that is alive has the name.
@@ -171,10 +171,16 @@ class Lifecycle:
             self._move_in(sandbox)
             await self._host.start(await self._furnisher.furnish(sandbox, env), sandbox.process)
         except (WorldError, ProcessError, OSError) as error:
-            await self._upkeep.finish(sandbox)
-            self._finish(sandbox, _not_started(str(error)))
-            return
-        self._in_background(self._watch(sandbox))
+            await self._never_starts(sandbox, str(error))
+        except Exception:
+            log.exception("%s cannot be started", sandbox.id)
+            await self._never_starts(sandbox, "The local engine failed to start it; its log says why.")
+        else:
+            self._in_background(self._watch(sandbox))
+
+    async def _never_starts(self, sandbox: Sandbox, why: str) -> None:
+        await self._upkeep.finish(sandbox)
+        self._finish(sandbox, _not_started(why))
 
     def _move_in(self, sandbox: Sandbox) -> None:
         if not sandbox.moved_in:
