@@ -1,4 +1,4 @@
-"""Volumes in which a sandbox is at work while they are listed, read and removed."""
+"""Volumes in which a sandbox is at work while they are listed and removed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trebuchet.emulator.process.removal import remove_shared_tree, remove_tree
-from trebuchet.emulator.world.errors import InvalidError, NotFoundError
+from trebuchet.emulator.process.removal import remove_tree
+from trebuchet.emulator.world.errors import InvalidError
 from trebuchet.emulator.world.volumes import Volumes
 
 LEVELS = 2500
@@ -40,7 +40,7 @@ def test_what_goes_while_it_is_listed_is_left_out(volume: tuple[Volumes, str, Pa
     for name in "abc":
         (folder / name).mkdir()
         (folder / name / "f").touch()
-    entries = volumes.entries(key, "/", recursive=True)
+    entries = volumes.files(key).entries("/", recursive=True)
     assert next(entries).path == "a"
     (folder / "a/f").unlink()
     (folder / "a").rmdir()
@@ -54,10 +54,10 @@ def test_folders_too_deep_for_a_path_are_named_and_can_be_removed(
     volumes, key, folder = volume
     (folder / "job").mkdir()
     dig(folder / "job")
-    with pytest.raises(InvalidError, match="too deep"):
-        list(volumes.entries(key, "/job", recursive=True))
-    volumes.remove(key, "/job", recursive=True)
-    assert list(volumes.entries(key, "/", recursive=True)) == []
+    with pytest.raises(InvalidError, match="deep"):
+        list(volumes.files(key).entries("/job", recursive=True))
+    volumes.files(key).remove("/job", recursive=True)
+    assert list(volumes.files(key).entries("/", recursive=True)) == []
 
 
 def test_what_a_sandbox_left_goes_however_deep_and_without_permissions(tmp_path: Path) -> None:
@@ -75,42 +75,5 @@ def test_no_link_is_followed_where_folders_are_removed(tmp_path: Path) -> None:
     tree.mkdir()
     dig(tree)
     (tree / "link").symlink_to(tmp_path / "outside")
-    remove_shared_tree(tree)
+    remove_tree(tree)
     assert [path.name for path in tmp_path.rglob("*")] == ["outside", "kept"]
-
-
-@pytest.mark.parametrize("instead", ["link", "folder link", "pipe", "nothing"])
-def test_a_file_is_not_read_through_what_takes_its_place(
-    volume: tuple[Volumes, str, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    instead: str,
-) -> None:
-    """A sandbox may act in the moment between the look at a path and its opening."""
-    volumes, key, folder = volume
-    (folder / "sub").mkdir()
-    path = folder / "sub/f"
-    path.write_text("mine")
-    (tmp_path / "f").write_text("somebody else's")
-    looked_at = volumes.file
-
-    def file(volume_id: str, name: str) -> Path:
-        found = looked_at(volume_id, name)
-        path.unlink()
-        match instead:
-            case "link":
-                path.symlink_to(tmp_path / "f")
-            case "folder link":
-                path.parent.rmdir()
-                path.parent.symlink_to(tmp_path)
-            case "pipe":
-                os.mkfifo(path)
-            case _:
-                pass
-        return found
-
-    with volumes.open(key, "sub/f") as opened:
-        assert opened.read() == b"mine"
-    monkeypatch.setattr(volumes, "file", file)
-    with pytest.raises((InvalidError, NotFoundError)):
-        volumes.open(key, "sub/f")

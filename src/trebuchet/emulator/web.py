@@ -22,7 +22,6 @@ from trebuchet.emulator.world.reclaim import Wanted
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-    from typing import BinaryIO
 
     from trebuchet.emulator.faults import Faults
     from trebuchet.emulator.rpc.call import Site
@@ -115,7 +114,8 @@ class Web:
             "tuple[str, str, int, int, bool]", json.loads(self._unseal(request))
         )
         response = web.StreamResponse()
-        with self._site.world.volumes.open(volume_id, path) as file:
+        file = self._site.world.volumes.files(volume_id).open(path)
+        try:
             if pads:
                 end = await asyncio.to_thread(end_of_content, file, start, end)
             response.content_length = end - start
@@ -123,6 +123,8 @@ class Web:
             await response.prepare(request)
             async for chunk in _read(file, start, end):
                 await response.write(chunk)
+        finally:
+            os.close(file)
         return response
 
     def _unseal(self, request: web.Request) -> str:
@@ -139,7 +141,7 @@ class Web:
 
     async def get_waiting(self, _: web.Request) -> web.Response:
         """What each sandbox that was not started yet waits for, by its id and by its name."""
-        return web.json_response(self._site.world.sandboxes.waiting())
+        return web.json_response(self._site.world.lifecycle.waiting())
 
     async def get_calls(self, _: web.Request) -> web.Response:
         """How often each call was made."""
@@ -169,7 +171,7 @@ class Web:
         if not isinstance(held, dict):
             raise InvalidError('Say how many of which type: {"H100": 8}.')
         self._site.world.gpus.hold(cast("dict[str, int]", held))
-        self._site.world.sandboxes.admit_waiting()
+        self._site.world.lifecycle.admit_waiting()
         return web.Response()
 
 
@@ -184,19 +186,16 @@ def _told(found: Iterable[Reclaimable]) -> web.Response:
     return web.json_response(facts)
 
 
-def _digest(file: BinaryIO, start: int, end: int) -> str:
+def _digest(file: int, start: int, end: int) -> str:
     """What the SDK checks a stretch of a file by."""
     digest = hashlib.sha256()
-    while start < end and (chunk := os.pread(file.fileno(), min(end - start, CHUNK), start)):
+    while start < end and (chunk := os.pread(file, min(end - start, CHUNK), start)):
         digest.update(chunk)
         start += len(chunk)
     return f"sha-256=:{base64.b64encode(digest.digest()).decode('ascii')}:"
 
 
-async def _read(file: BinaryIO, start: int, end: int) -> AsyncIterator[bytes]:
-    while start < end:
-        chunk = await asyncio.to_thread(os.pread, file.fileno(), min(end - start, CHUNK), start)
-        if not chunk:
-            return  # It has become shorter.
+async def _read(file: int, start: int, end: int) -> AsyncIterator[bytes]:
+    while start < end and (chunk := await asyncio.to_thread(os.pread, file, min(end - start, CHUNK), start)):
         yield chunk
         start += len(chunk)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
-import shutil
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from trebuchet.emulator.process.cgroups import remove_group
 from trebuchet.emulator.process.supervise import framing
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -33,74 +28,78 @@ def remove_file_system(folder: Path) -> None:
 
 
 def remove_tree(tree: Path) -> None:
-    """Remove a folder with all in it, whatever permissions and however many levels a sandbox left there.
+    """Remove a folder with all in it, whatever permissions a sandbox left there and however deep it is.
 
     Raises:
         OSError: Something could not be removed.
     """
-    try:
-        shutil.rmtree(tree)
-    except (PermissionError, RecursionError):  # overlays leave a folder without permissions, and so may a job
-        _remove_flattened(tree, mending=True)
+    remove_at(str(tree))
 
 
-def remove_shared_tree(tree: Path) -> None:
-    """Remove a folder in which a sandbox may be at work: no link that it puts in the way is followed.
-
-    Raises:
-        OSError: Something could not be removed.
-    """
-    try:
-        shutil.rmtree(tree)
-    except RecursionError:
-        _remove_flattened(tree, mending=False)
-
-
-def _remove_flattened(tree: Path, *, mending: bool) -> None:
-    """Take the folders below out of each other before they are removed, so that no depth is too much.
+def remove_at(name: str, parent: int | None = None) -> None:
+    """Remove a folder with all in it; no link is followed, whoever puts one there meanwhile.
 
     Args:
-        tree: The folder.
-        mending: Whether to give back permissions on the way, which follows links.
+        name: The folder.
+        parent: A descriptor of the folder it is in; None where `name` is a whole path.
+
+    Raises:
+        OSError: Something could not be removed.
     """
-    if mending:
-        tree.chmod(stat.S_IRWXU)
-    top = os.open(tree, _FOLDER)
+    top = _open(name, parent)
     try:
-        while names := _names_in(top):
-            for name in names:
-                _remove_one(top, name, mending=mending)
+        # What is deep down is moved to the top rather than gone after: a sandbox may nest folders as deep as
+        # it likes, deeper than a path, the stack or the open files of a process reach.
+        mark, waiting, moved = f".{secrets.token_hex(8)}-", [""], 0
+        while waiting:
+            folder = waiting.pop()
+            descriptor = _open(folder, top) if folder else top
+            try:
+                for entry in os.listdir(descriptor):  # noqa: PTH208 - of a descriptor
+                    if _is_folder(entry, descriptor):
+                        moved += 1
+                        _move(entry, descriptor, f"{mark}{moved}", top)
+                        waiting.append(f"{mark}{moved}")
+                    else:
+                        os.unlink(entry, dir_fd=descriptor)
+            finally:
+                if folder:
+                    os.close(descriptor)
+            if folder:
+                os.rmdir(folder, dir_fd=top)
     finally:
         os.close(top)
-    tree.rmdir()
+    os.rmdir(name, dir_fd=parent)
 
 
-def _remove_one(top: int, name: str, *, mending: bool) -> None:
-    """Remove a file, or a folder whose own folders are moved up beside it."""
-    if mending and stat.S_ISDIR(os.lstat(name, dir_fd=top).st_mode):
-        os.chmod(name, stat.S_IRWXU, dir_fd=top)
+def _open(name: str, parent: int | None) -> int:
+    """Open a folder to empty it. Overlays leave one without permissions, and so may a job."""
     try:
-        folder = os.open(name, _FOLDER, dir_fd=top)
-    except OSError as error:
-        if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
-            raise
-        os.unlink(name, dir_fd=top)
+        descriptor = os.open(name, _FOLDER, dir_fd=parent)
+    except PermissionError:
+        _open_up(name, parent)
+        descriptor = os.open(name, _FOLDER, dir_fd=parent)
+    if os.fstat(descriptor).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.fchmod(descriptor, stat.S_IRWXU)
+    return descriptor
+
+
+def _open_up(name: str, parent: int | None) -> None:
+    if not hasattr(os, "O_PATH"):
+        os.chmod(name, stat.S_IRWXU, dir_fd=parent, follow_symlinks=False)
         return
+    # Linux changes no mode without following links, but for what is open.
+    descriptor = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        with os.scandir(folder) as found:
-            inside = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
-        for inner, is_folder in inside:
-            if not is_folder:
-                os.unlink(inner, dir_fd=folder)
-                continue
-            if mending:  # Who moves a folder must be able to write to it.
-                os.chmod(inner, stat.S_IRWXU, dir_fd=folder)
-            os.rename(inner, f".{secrets.token_hex(8)}", src_dir_fd=folder, dst_dir_fd=top)
-        os.rmdir(name, dir_fd=top)
+        Path(f"/proc/self/fd/{descriptor}").chmod(stat.S_IRWXU)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
-def _names_in(folder: int) -> list[str]:
-    with os.scandir(folder) as found:
-        return [entry.name for entry in found]
+def _is_folder(name: str, parent: int) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+
+
+def _move(name: str, parent: int, new_name: str, top: int) -> None:
+    os.close(_open(name, parent))  # a folder is moved by who may write to it
+    os.rename(name, new_name, src_dir_fd=parent, dst_dir_fd=top)
