@@ -95,6 +95,56 @@ def test_what_is_said_of_a_visitor_cannot_be_forged(served: tuple[modal.Sandbox,
     assert post(f"{pass_.url}/", **headers) == (201, "/ ['true words'] body")
 
 
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ("X_Verified_User_Data: forged", 201),
+        ("X-Verified-User-Data : forged", 400),
+        ("A: b\nX-Verified-User-Data: forged", 400),
+        ("A: b\r\n X-Verified-User-Data: forged", 400),
+    ],
+)
+def test_no_odd_field_says_anything_of_a_visitor(
+    served: tuple[modal.Sandbox, int], field: str, code: int
+) -> None:
+    sandbox, port = served
+    pass_ = sandbox.create_connect_token(user_metadata="true", port=port)
+    head = f"POST / HTTP/1.1\r\nAuthorization: Bearer {pass_.token}\r\nContent-Length: 0\r\n{field}\r\n\r\n"
+    answer = raw(pass_.url, head)
+    assert answer.startswith(f"HTTP/1.1 {code}".replace("1.1 201", "1.0 201"))
+    assert "forged" not in answer
+
+
+KEEPS_ALIVE = SERVER.replace("def do_POST", "protocol_version = 'HTTP/1.1'\n    def do_POST").replace(
+    "self.end_headers()", "self.send_header('Content-Length', '0'); self.end_headers(); print(self.headers)"
+)
+
+
+def test_who_is_not_upgraded_says_nothing_more(engine: Engine) -> None:
+    port = free_port()
+    probe = modal.Probe.with_tcp(port)
+    sandbox = engine.create("python3", "-uc", KEEPS_ALIVE, str(port), readiness_probe=probe, timeout=60)
+    sandbox.wait_until_ready(timeout=30)
+    pass_ = sandbox.create_connect_token(user_metadata="true", port=port)
+    first = (
+        f"POST / HTTP/1.1\r\nAuthorization: Bearer {pass_.token}\r\nConnection: Upgrade\r\nContent-Length: 0"
+    )
+    second = "POST /second HTTP/1.1\r\nX-Verified-User-Data: forged\r\nContent-Length: 0"
+    answer = raw(pass_.url, f"{first}\r\n\r\n{second}\r\n\r\n")
+    assert answer.count("HTTP/1.1 201") == 1
+    sandbox.terminate()
+    assert "forged" not in sandbox.stdout.read()
+
+
+def raw(url: str, request: str) -> str:
+    """What comes back for bytes that no library would send."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(request.encode())
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
+
 def test_nobody_else_gets_in(engine: Engine, served: tuple[modal.Sandbox, int]) -> None:
     sandbox, port = served
     other = engine.create("sleep", "60")

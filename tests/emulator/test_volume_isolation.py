@@ -134,6 +134,37 @@ def test_a_part_that_may_not_be_written_is_a_copy_too(isolating: Engine, volume:
     assert (code, output) == (0, "part\nrefused\n")
 
 
+DEEP = """
+import os
+os.chdir("/mnt/v")
+for _ in range(3000):
+    os.mkdir("deeper")
+    os.chdir("deeper")
+"""
+
+
+def test_nothing_in_a_volume_keeps_its_sandbox_from_ending(isolating: Engine, volume: modal.Volume) -> None:
+    scripts = {
+        "deep": ("python3", "-c", DEEP),
+        "odd": ("python3", "-c", "open(b'/mnt/v/\\xff\\n', 'w')"),
+        "hollow": ("truncate", "-s", "900G", "/mnt/v/hollow"),
+        "closed": ("sh", "-c", "mkdir /mnt/v/closed; touch /mnt/v/closed/file; chmod 0 /mnt/v/closed"),
+    }
+    ended = {}
+    for what, argv in scripts.items():
+        sandbox = isolating.create(*argv, volumes={"/mnt/v": volume})
+        sandbox.wait(raise_on_termination=False)
+        ended[what] = sandbox.returncode
+        copies = isolating.state / "sandboxes" / sandbox.object_id
+        wait_until(lambda copies=copies: not (copies / "volumes").exists())
+        wait_until(lambda copies=copies: not (copies / "process" / "root").exists())
+    assert ended == dict.fromkeys(scripts, 0)
+    assert names(volume) == {"first", "\\xff\n", "hollow", "closed", "closed/file"}
+    [hollow] = isolating.state.glob(f"volumes/{volume.object_id}/hollow")
+    assert hollow.stat().st_size == 900 << 30
+    assert hollow.stat().st_blocks < 100
+
+
 def test_an_unknown_way_of_sharing_is_refused(tmp_path: Path) -> None:
     from trebuchet.emulator.errors import EmulatorError
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from trebuchet.cli.attached import Leave, exit_code_for, leaving_on_signals, watch
 from trebuchet.cli.console import printable, tell, tell_note
 from trebuchet.cli.ended import tell_the_end
+from trebuchet.cli.failures import report
 from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.cli.progress import progress_for
 from trebuchet.cli.render import print_json, print_statuses, status_record
 from trebuchet.cli.travelling import Memory, notes_of, travelling
-from trebuchet.errors import ControlPlaneError
+from trebuchet.errors import ControlPlaneError, TrebuchetError
+from trebuchet.status import JobState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,7 +161,12 @@ def launch_and_stay(request: Request) -> int:
             tell(f"detached: {request.title} goes on")
             _tell_how_to_come_back(launched)
         raise
-    tell_the_end(request.launcher, ended, pull_to=request.pull_to)
+    try:
+        tell_the_end(request.launcher, ended, pull_to=request.pull_to)
+    except (TrebuchetError, OSError) as error:  # of the outputs
+        if ended.state is JobState.SUCCEEDED:
+            raise
+        report(error, debug=False)  # The exit code tells of the job.
     return exit_code_for(ended)
 
 

@@ -104,7 +104,7 @@ async def assemble(
     limits = Limits(**machine.disk_limits(state))
     async with ProcessHost(state, layers=layers, limits=limits) as host:
         world = _make_world(state, host, gpus, sharing)
-        await world.sandboxes.recover()
+        await world.lifecycle.recover()
         address = "{}:{}".format(*listening.getsockname())
         tokens = Tokens(token_id, token_secret)
         visits = Visits(tokens)

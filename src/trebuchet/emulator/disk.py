@@ -40,7 +40,9 @@ def write_whole(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write a value as JSON, whole or not at all."""
-    write_whole(path, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # Names of files may hold bytes that are no text, which Python keeps as halves of surrogate pairs.
+    write_whole(path, text.encode("utf-8", "surrogatepass"))
 
 
 def read_json(path: Path) -> dict[str, object] | None:

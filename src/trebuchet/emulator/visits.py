@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -27,6 +28,7 @@ USER_DATA = "X-Verified-User-Data"
 HEAD_S = 30.0
 LONGEST_HEAD = 1 << 16
 CHUNK = 1 << 16
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:")
 _REPLACED = {"connection", USER_DATA.lower()}
 
 
@@ -65,6 +67,11 @@ class Head:
             ValueError: It is none of HTTP/1.
         """
         first, *lines = content.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+        # What some servers take for a line or a field of its own, and others do not, nobody gets to see.
+        if any("\r" in line or "\n" in line for line in (first, *lines)):
+            raise ValueError("a line is broken")
+        if not all(_FIELD.match(line) for line in lines):
+            raise ValueError("a line is no field")
         self._method, self._target, self._version = first.split(" ")
         if not self._version.startswith("HTTP/1."):
             raise ValueError("this is not HTTP/1")
@@ -87,15 +94,22 @@ class Head:
             ]
         return [*found, self._field("authorization").removeprefix("Bearer ")]
 
+    @property
+    def upgrades(self) -> bool:
+        """Whether it asks for another protocol on this connection."""
+        return "upgrade" in self._field("connection").lower()
+
     def passed_on(self, user_data: str) -> bytes:
         """The head as the sandbox gets it: without the token in its address, and with what is verified."""
         target = self._target
         if PARAMETER in dict(self._query):
             left = urlencode([(name, value) for name, value in self._query if name != PARAMETER])
             target = self._path + (f"?{left}" if left else "")
-        upgrades = "upgrade" in self._field("connection").lower()
-        kept = [(name, value) for name, value in self._fields if name.lower() not in _REPLACED]
-        kept += [("Connection", "Upgrade" if upgrades else "close")]
+        # Gateways of many a language take `_` for `-`.
+        kept = [
+            (name, value) for name, value in self._fields if name.lower().replace("_", "-") not in _REPLACED
+        ]
+        kept += [("Connection", "Upgrade" if self.upgrades else "close")]
         kept += [(USER_DATA, user_data.encode().decode("latin-1"))] if user_data else []
         lines = [f"{self._method} {target} {self._version}", *(f"{name}: {value}" for name, value in kept)]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
@@ -165,11 +179,16 @@ class Visits:
             writer.write(_refusal("502 Bad Gateway"))
             return
         asks.write(head.passed_on(permit.user_data))
-        asking = asyncio.create_task(_pass_on(reader, asks))
+        asking = None
         try:
+            # One that is not let into another protocol may not go on in this one: a second request of theirs
+            # would say of them what they like.
+            switched = not head.upgrades or await _passed_on_head(answers, writer)
+            asking = asyncio.create_task(_pass_on(reader, asks) if switched else _wait_gone(reader, answers))
             await _pass_on(answers, writer)
         finally:
-            asking.cancel()
+            if asking is not None:
+                asking.cancel()
             asks.close()
             writer.close()
 
@@ -180,6 +199,20 @@ async def _pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -
         await target.drain()
     if target.can_write_eof():
         target.write_eof()
+
+
+async def _passed_on_head(answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Pass on the head of an answer; whether it switches protocols."""
+    head = await answers.readuntil(b"\r\n\r\n")
+    writer.write(head)
+    return head.split(b" ", 2)[1:2] == [b"101"]
+
+
+async def _wait_gone(reader: asyncio.StreamReader, answers: asyncio.StreamReader) -> None:
+    """Until the visitor goes; then let no more of the answer be waited for."""
+    async for _ in _chunks(reader):
+        pass
+    answers.feed_eof()
 
 
 async def _chunks(source: asyncio.StreamReader) -> AsyncIterator[bytes]:

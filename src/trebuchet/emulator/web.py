@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
@@ -21,7 +22,6 @@ from trebuchet.emulator.world.reclaim import Wanted
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-    from pathlib import Path
 
     from trebuchet.emulator.faults import Faults
     from trebuchet.emulator.rpc.call import Site
@@ -114,14 +114,17 @@ class Web:
             "tuple[str, str, int, int, bool]", json.loads(self._unseal(request))
         )
         response = web.StreamResponse()
-        file = self._site.world.volumes.file(volume_id, path)
-        if pads:
-            end = await asyncio.to_thread(end_of_content, file, start, end)
-        response.content_length = end - start
-        response.headers["Repr-Digest"] = await asyncio.to_thread(_digest, file, start, end)
-        await response.prepare(request)
-        async for chunk in _read(file, start, end):
-            await response.write(chunk)
+        file = self._site.world.volumes.files(volume_id).open(path)
+        try:
+            if pads:
+                end = await asyncio.to_thread(end_of_content, file, start, end)
+            response.content_length = end - start
+            response.headers["Repr-Digest"] = await asyncio.to_thread(_digest, file, start, end)
+            await response.prepare(request)
+            async for chunk in _read(file, start, end):
+                await response.write(chunk)
+        finally:
+            os.close(file)
         return response
 
     def _unseal(self, request: web.Request) -> str:
@@ -138,7 +141,7 @@ class Web:
 
     async def get_waiting(self, _: web.Request) -> web.Response:
         """What each sandbox that was not started yet waits for, by its id and by its name."""
-        return web.json_response(self._site.world.sandboxes.waiting())
+        return web.json_response(self._site.world.lifecycle.waiting())
 
     async def get_calls(self, _: web.Request) -> web.Response:
         """How often each call was made."""
@@ -168,7 +171,7 @@ class Web:
         if not isinstance(held, dict):
             raise InvalidError('Say how many of which type: {"H100": 8}.')
         self._site.world.gpus.hold(cast("dict[str, int]", held))
-        self._site.world.sandboxes.admit_waiting()
+        self._site.world.lifecycle.admit_waiting()
         return web.Response()
 
 
@@ -183,21 +186,16 @@ def _told(found: Iterable[Reclaimable]) -> web.Response:
     return web.json_response(facts)
 
 
-def _digest(path: Path, start: int, end: int) -> str:
+def _digest(file: int, start: int, end: int) -> str:
     """What the SDK checks a stretch of a file by."""
-    digest, left = hashlib.sha256(), end - start
-    with path.open("rb") as file:
-        file.seek(start)
-        while left > 0 and (chunk := file.read(min(left, CHUNK))):
-            digest.update(chunk)
-            left -= len(chunk)
+    digest = hashlib.sha256()
+    while start < end and (chunk := os.pread(file, min(end - start, CHUNK), start)):
+        digest.update(chunk)
+        start += len(chunk)
     return f"sha-256=:{base64.b64encode(digest.digest()).decode('ascii')}:"
 
 
-async def _read(path: Path, start: int, end: int) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        file.seek(start)
-        left = end - start
-        while left > 0 and (chunk := await asyncio.to_thread(file.read, min(left, CHUNK))):
-            yield chunk
-            left -= len(chunk)
+async def _read(file: int, start: int, end: int) -> AsyncIterator[bytes]:
+    while start < end and (chunk := await asyncio.to_thread(os.pread, file, min(end - start, CHUNK), start)):
+        yield chunk
+        start += len(chunk)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trebuchet.emulator.process.places import Places
 from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ _KERNEL_SECRETS = ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched
 _MADE_BY_BUBBLEWRAP = ("proc", "dev", "sys")
 _NOT_LAYERED = frozenset({"proc", "dev", "sys", "run"})
 
+Beneath = list[str]
+"""A root, and the way from there to a folder: no link on it is followed."""
+Argument = str | Beneath
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -71,12 +76,15 @@ class Layout:
     """A file system to be.
 
     Attributes:
-        arguments: bubblewrap's, for its mounts.
+        arguments: bubblewrap's, for its mounts and its work dir. One that is no text is a folder, to be
+            opened by the way from a root to it, and told by the number of its descriptor.
         folders: (path relative to the sandbox's folder, mode), to be made before, in order.
+        folder_beneath: A root and the way from there to the work dir, to be made before too; None for none.
     """
 
-    arguments: list[str]
+    arguments: list[Argument]
     folders: list[tuple[str, int]]
+    folder_beneath: Beneath | None
 
 
 def host_tree(state: Path, layers: Sequence[Path]) -> Tree:
@@ -103,14 +111,24 @@ def with_layers(tree: Tree, layers: Sequence[Path]) -> Tree:
 
 
 def lay_out(
-    tree: Tree, folder: Path, isolation: Isolation, *, devices: Sequence[Bind], binds: Sequence[Bind]
+    tree: Tree,
+    folder: Path,
+    isolation: Isolation,
+    *,
+    devices: Sequence[Bind],
+    binds: Sequence[Bind],
+    workdir: str,
 ) -> Layout:
-    """Put a sandbox's file system together, its files to lie in `folder`."""
+    """Put a sandbox's file system together, its files to lie in `folder`.
+
+    Raises:
+        CannotStartError: A path leads nowhere.
+    """
     root = folder / framing.ROOT
     folders: dict[str, int] = {framing.ROOT: 0o755, framing.WORK: 0o700}
     folders |= {f"{framing.ROOT}/{name}": mode for name, mode in _OWN_FOLDERS.items()}
     folders |= {f"{framing.ROOT}/{name}": 0o755 for name in _MADE_BY_BUBBLEWRAP}
-    arguments = ["--bind", str(root), "/"]
+    arguments: list[Argument] = ["--bind", str(root), "/"]
     for name, target in tree.links.items():
         arguments += ["--symlink", target, f"/{name}"]
     for number, (name, lowers) in enumerate(tree.overlays.items()):
@@ -124,9 +142,33 @@ def lay_out(
         else:
             arguments += ["--tmp-overlay", f"/{name}"]
     arguments += _kernel_arguments(devices)
+    places = Places(tree.overlays, tree.links)
     for bind in binds:
-        arguments += ["--ro-bind" if bind.read_only else "--bind", str(bind.source), bind.target]
-    return Layout(arguments, list(folders.items()))
+        arguments += _bind_arguments(bind, places)
+    made, beneath = _workdir(places.real(workdir), places)
+    return Layout([*arguments, *made, "--chdir", workdir], list(folders.items()), beneath)
+
+
+def _bind_arguments(bind: Bind, places: Places) -> list[Argument]:
+    target = places.real(bind.target)
+    places.cover(target, bind)
+    option = "--ro-bind" if bind.read_only else "--bind"
+    if bind.root is None:
+        return [option, str(bind.source), target]
+    return [f"{option}-fd", _beneath(bind.root, bind.source), target]
+
+
+def _workdir(place: str, places: Places) -> tuple[list[Argument], Beneath | None]:
+    """How the work dir comes to be: made by bubblewrap, or within a volume by ourselves."""
+    found = places.mount_of(place)
+    if found is None:
+        return ["--dir", place], None
+    bind, way = found
+    return [], None if bind.read_only else _beneath(bind.root or bind.source, bind.source / way)
+
+
+def _beneath(root: Path, path: Path) -> Beneath:
+    return [str(root), str(path.relative_to(root))]
 
 
 def _kernel_arguments(devices: Sequence[Bind]) -> list[str]:
@@ -160,7 +202,7 @@ def _add_layers(tree: Tree, layers: Sequence[Path]) -> None:
         for entry in _entries(layer):
             within = [name for name in tree.overlays if name.startswith(f"{entry.name}/")]
             for name in within:
-                if (layer / name).is_dir():
+                if _has_folder(layer, name):
                     tree.overlays[name].append(layer / name)
             if within:
                 continue
@@ -170,6 +212,11 @@ def _add_layers(tree: Tree, layers: Sequence[Path]) -> None:
             elif entry.is_dir():
                 tree.links.pop(entry.name, None)
                 tree.overlays.setdefault(entry.name, []).append(Path(entry.path))
+
+
+def _has_folder(layer: Path, name: str) -> bool:
+    """Whether a layer has a folder there, and no link on the way that leads elsewhere."""
+    return (layer / name).is_dir() and (layer / name).resolve() == layer.resolve() / name
 
 
 def _entries(layer: Path) -> Iterator[os.DirEntry[str]]:

@@ -139,8 +139,9 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
         tree = with_layers(tree, spec.layers)
     devices = tuple(device_nodes(spec.gpu_nodes))
     binds = (*machine.binds, *spec.binds)
-    layout = lay_out(tree, folder, machine.isolation, devices=devices, binds=binds)
-    workdir = spec.workdir or HOME
+    layout = lay_out(
+        tree, folder, machine.isolation, devices=devices, binds=binds, workdir=spec.workdir or HOME
+    )
     users = ["--unshare-user", "--uid", "0", "--gid", "0"] if machine.isolation.own_users else []
     network = [] if spec.network else ["--unshare-net"]
     capabilities = [word for name in CAPABILITIES for word in ("--cap-add", name)]
@@ -158,10 +159,10 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
                 *capabilities,
             ),
             *layout.arguments,
-            *("--dir", workdir, "--chdir", workdir),
         ],
         "capabilities": sorted(CAPABILITIES.values()),
         "folders": layout.folders,
+        "folder_beneath": layout.folder_beneath,
         "env": _DEFAULTS | machine.variables | gpu_variables(spec.gpus, renumbered=True) | dict(spec.env),
     }
 
@@ -189,6 +190,7 @@ def _plain(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
         "capabilities": None,
         "workdir": str(workdir),
         "folders": list(folders.items()),
+        "folder_beneath": None,
         "env": defaults | machine.variables | gpu_variables(spec.gpus, renumbered=False) | dict(spec.env),
     }
 

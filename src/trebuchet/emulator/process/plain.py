@@ -26,8 +26,8 @@ _PIP = '#!/bin/sh\nexec "$(dirname "$0")/python" -m pip "$@"\n'
 
 
 def place_in(folder: Path, path: str) -> Path:
-    """Where an absolute path of the sandbox's lies on the host."""
-    return folder / framing.ROOT / path.lstrip("/")
+    """Where an absolute path of the sandbox's lies on the host; `..` leads no further up than to its root."""
+    return folder / framing.ROOT / os.path.normpath(f"/{path}").lstrip("/")
 
 
 def environment_in(folder: Path) -> Path:

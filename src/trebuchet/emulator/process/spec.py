@@ -22,11 +22,14 @@ class Bind:
         source: An absolute host path, file or folder.
         target: An absolute path inside.
         read_only: Whether the sandbox may write to it.
+        root: For a folder that others may be changing: one above it that they cannot replace. No link between
+            the two is followed.
     """
 
     source: Path
     target: str
     read_only: bool = True
+    root: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from modal_proto import api_pb2
@@ -41,7 +42,7 @@ def unpack_ask(
     """
     definition = request.definition
     _refuse_unserved(definition)
-    _refuse_long_words(definition.entrypoint_args)
+    refuse_odd_words(definition.entrypoint_args)
     resources = definition.resources
     return Ask(
         id=sandbox_id,
@@ -50,7 +51,7 @@ def unpack_ask(
         argv=tuple(definition.entrypoint_args),
         name=definition.name,
         image_id=definition.image_id,
-        workdir=definition.workdir or None,
+        workdir=_place(definition.workdir) if definition.workdir else None,
         timeout_s=float(definition.timeout_secs) or None,
         idle_timeout_s=float(definition.idle_timeout_secs) or None,
         probe=_probe(definition),
@@ -118,7 +119,7 @@ def _volumes(mounts: Iterable[api_pb2.VolumeMount]) -> list[VolumePlace]:
     return [
         VolumePlace(
             volume_id=mount.volume_id,
-            path=mount.mount_path,
+            path=_mount_path(mount.mount_path),
             read_only=mount.read_only,
             sub_path=mount.sub_path,
         )
@@ -174,6 +175,32 @@ def _refuse_unserved(definition: api_pb2.Sandbox) -> None:
             raise NotServedError(f"The local engine does not serve {what}.")
 
 
-def _refuse_long_words(argv: Iterable[str]) -> None:
-    if any(len(word.encode()) >= MOST_ARGUMENT_BYTES for word in argv):
-        raise InvalidError("One argument is longer than the 128 KiB that the kernel takes.")
+def _place(path: str) -> str:
+    """A path in a sandbox.
+
+    Raises:
+        InvalidError: It is none, or leads upwards.
+    """
+    if "\0" in path or ".." in PurePosixPath(path).parts:
+        raise InvalidError(f"{path!r} is no path in a sandbox: it must lead nowhere upwards.")
+    return path
+
+
+def _mount_path(path: str) -> str:
+    pure = PurePosixPath(_place(path))
+    if not pure.is_absolute() or len(pure.parts) < 2:
+        raise InvalidError(f"{path!r} is no place for a volume: it must be absolute, and not the root.")
+    return path
+
+
+def refuse_odd_words(words: Iterable[str]) -> None:
+    """Refuse what no process can be given.
+
+    Raises:
+        InvalidError: A word is too long, or has a NUL byte in it.
+    """
+    for word in words:
+        if len(word.encode()) >= MOST_ARGUMENT_BYTES:
+            raise InvalidError("One argument is longer than the 128 KiB that the kernel takes.")
+        if "\0" in word:
+            raise InvalidError("No argument can have a NUL byte in it.")

@@ -94,6 +94,7 @@ async def snapshot(
 ) -> api_pb2.SandboxSnapshotFsResponse:
     """How earlier SDKs ask for a snapshot."""
     sandbox = call.world.sandboxes.get(request.sandbox_id)
+    await sandbox.settled.wait()
     image_id = await call.world.snapshots.take(sandbox, call.idempotency_key or new_id("snapshot"), 0)
     return api_pb2.SandboxSnapshotFsResponse(image_id=image_id, result=SUCCESS)
 

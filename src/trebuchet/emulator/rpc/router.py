@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from modal_proto import task_command_router_pb2 as sr
 
 from trebuchet.emulator.process.log import STDERR, STDOUT
-from trebuchet.emulator.rpc.asking import pty_variables, unpack_pty
+from trebuchet.emulator.rpc.asking import pty_variables, refuse_odd_words, unpack_pty
 from trebuchet.emulator.rpc.registry import ROUTER
 from trebuchet.emulator.world.errors import InvalidError, NotFoundError, NotServedError
 
@@ -61,6 +61,9 @@ async def wait_until_ready(
 async def start_exec(call: Call, request: sr.TaskExecStartRequest) -> sr.TaskExecStartResponse:
     if request.container_id:
         raise NotServedError("The local engine does not serve sidecars.")
+    if not request.command_args:
+        raise InvalidError("A command has at least one word.")
+    refuse_odd_words([*request.command_args, request.workdir])
     env = call.world.secrets.values_of(request.secret_ids) | dict(request.env)
     for source in request.secret_sources:
         env |= (

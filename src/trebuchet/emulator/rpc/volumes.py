@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 from typing import TYPE_CHECKING
 
 from google.protobuf.empty_pb2 import Empty
@@ -12,13 +13,14 @@ from modal_proto import api_pb2
 
 from trebuchet.emulator.rpc.registry import CONTROL
 from trebuchet.emulator.world.errors import InvalidError
-from trebuchet.emulator.world.volumes import PutFile
+from trebuchet.emulator.world.volume_files import PutFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trebuchet.emulator.rpc.call import Call
-    from trebuchet.emulator.world.volumes import Volume, VolumeEntry
+    from trebuchet.emulator.world.volume_files import VolumeEntry
+    from trebuchet.emulator.world.volumes import Volume
 
     ListRequest = api_pb2.VolumeListFilesRequest | api_pb2.VolumeListFiles2Request
     RemoveRequest = api_pb2.VolumeRemoveFileRequest | api_pb2.VolumeRemoveFile2Request
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 BLOCK = 8 * 1024 * 1024
 """The SDK cuts files into blocks of this size, and reads them so."""
+MOST_BLOCKS = 1 << 17
+"""Each block has an address of its own in the answer: a file of nothing but a hole may have any number."""
 ENTRIES_A_MESSAGE = 200
 KINDS = {
     "file": api_pb2.FileEntry.FILE,
@@ -122,7 +126,7 @@ async def put_files_v1(call: Call, request: api_pb2.VolumePutFilesRequest) -> Em
         size = content.stat().st_size
         files.append(PutFile(path=file.filename, pieces=[(0, content)], size=size, mode=file.mode & 0o7777))
     overwrite = not request.disallow_overwrite_existing_files
-    await asyncio.to_thread(call.world.volumes.put, request.volume_id, files, overwrite=overwrite)
+    await asyncio.to_thread(call.world.volumes.files(request.volume_id).put, files, overwrite=overwrite)
     return Empty()
 
 
@@ -135,7 +139,7 @@ async def put_files_v2(
     if not missing:
         files = [_put_file(call, file) for file in request.files]
         overwrite = not request.disallow_overwrite_existing_files
-        await asyncio.to_thread(call.world.volumes.put, request.volume_id, files, overwrite=overwrite)
+        await asyncio.to_thread(call.world.volumes.files(request.volume_id).put, files, overwrite=overwrite)
     return api_pb2.VolumePutFiles2Response(missing_blocks=missing)
 
 
@@ -164,11 +168,14 @@ def _put_file(call: Call, file: api_pb2.VolumePutFiles2Request.File) -> PutFile:
 
 @CONTROL.unary("VolumeGetFile2")
 async def get_file(call: Call, request: api_pb2.VolumeGetFile2Request) -> api_pb2.VolumeGetFile2Response:
-    path = call.world.volumes.file(request.volume_id, request.path)
-    size = path.stat().st_size
+    file = call.world.volumes.files(request.volume_id).open(request.path)
+    size = os.fstat(file).st_size
+    os.close(file)
     if request.start > size:
         raise InvalidError(f"{request.path!r} has {size} bytes alone.")
     length = min(request.len or size, size - request.start)
+    if length > MOST_BLOCKS * BLOCK:
+        raise InvalidError(f"{request.path!r} is too long to be got at once: ask for a part of it.")
     urls = [
         _stretch_url(call, request, start, end)
         for start, end in _blocks(request.start, request.start + length)
@@ -206,7 +213,7 @@ async def list_files_v2(
 async def _list_files(call: Call, request: ListRequest) -> AsyncIterator[list[api_pb2.FileEntry]]:
     most = request.max_entries or None
     found = itertools.islice(
-        call.world.volumes.entries(request.volume_id, request.path, recursive=request.recursive), most
+        call.world.volumes.files(request.volume_id).entries(request.path, recursive=request.recursive), most
     )
     while batch := await asyncio.to_thread(lambda: list(itertools.islice(found, ENTRIES_A_MESSAGE))):
         yield [_pack_entry(entry) for entry in batch]
@@ -220,20 +227,16 @@ def _pack_entry(entry: VolumeEntry) -> api_pb2.FileEntry:
 
 @CONTROL.unary("VolumeRemoveFile", "VolumeRemoveFile2")
 async def remove_file(call: Call, request: RemoveRequest) -> Empty:
-    await asyncio.to_thread(
-        call.world.volumes.remove, request.volume_id, request.path, recursive=request.recursive
-    )
+    files = call.world.volumes.files(request.volume_id)
+    await asyncio.to_thread(files.remove, request.path, recursive=request.recursive)
     return Empty()
 
 
 @CONTROL.unary("VolumeCopyFiles", "VolumeCopyFiles2")
 async def copy_files(call: Call, request: CopyRequest) -> Empty:
+    files = call.world.volumes.files(request.volume_id)
     await asyncio.to_thread(
-        call.world.volumes.copy,
-        request.volume_id,
-        list(request.src_paths),
-        request.dst_path,
-        recursive=request.recursive,
+        files.copy, list(request.src_paths), request.dst_path, recursive=request.recursive
     )
     return Empty()
 

@@ -180,7 +180,7 @@ class Builder:
         layer = self._layers / key
         if not layer.is_dir():
             inside = PurePosixPath(target.lstrip("/"))
-            if not inside.name or ".." in inside.parts:
+            if not inside.name or ".." in inside.parts or "\0" in target:
                 raise InvalidError(f"{target!r} is no place for a file in an image.")
             draft = make_private_folder(self._layers / new_id("making"))
             place = draft / inside

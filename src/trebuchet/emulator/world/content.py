@@ -9,6 +9,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.disk import make_private_folder
+from trebuchet.emulator.sparse import copy_content
 from trebuchet.emulator.world.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
@@ -108,14 +109,14 @@ class Content:
             variant = source.with_name(f"{digest}-{mode:o}")
             if not variant.exists():
                 draft = self._draft()
-                copy_file(source, draft)
+                _copy_file(source, draft)
                 draft.chmod(mode)
                 draft.replace(variant)
             source = variant
         try:
             os.link(source, target)
         except OSError:  # too many links to one file, or a file system without them
-            copy_file(source, target)
+            _copy_file(source, target)
             target.chmod(mode)
 
     def _draft(self) -> Path:
@@ -128,21 +129,7 @@ class Content:
         draft.replace(path)
 
 
-def copy_file(source: Path, target: Path) -> None:
-    """Copy bytes, sharing them where the file system can."""
+def _copy_file(source: Path, target: Path) -> None:
     with source.open("rb") as reads, target.open("wb") as writes:
-        left = os.fstat(reads.fileno()).st_size
-        while left > 0:
-            copied = _copy_some(reads.fileno(), writes.fileno(), left)
-            if copied == 0:
-                break
-            left -= copied
-
-
-def _copy_some(source: int, target: int, most: int) -> int:
-    if hasattr(os, "copy_file_range"):
-        try:
-            return os.copy_file_range(source, target, min(most, 1 << 30))
-        except OSError:
-            pass  # across file systems, or one that cannot: plain reads and writes below do it
-    return os.write(target, os.read(source, min(most, 1 << 20)))
+        copy_content(reads.fileno(), writes.fileno())
+        os.ftruncate(writes.fileno(), os.fstat(reads.fileno()).st_size)

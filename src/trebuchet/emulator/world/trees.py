@@ -9,19 +9,24 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
+from trebuchet.emulator.process.removal import remove_at
+from trebuchet.emulator.process.supervise.beneath import open_beneath
+from trebuchet.emulator.sparse import copy_content
+from trebuchet.emulator.world.errors import InvalidError
+
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Iterator
     from pathlib import Path
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CHUNK = 1 << 20
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+DEEPEST = 1_000
+"""Of so many folders within each other a path can be made; what is nested deeper is no use, but an attack."""
 _CHANGED = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO}
 """What is said of a path that became another thing while it was looked at."""
 
@@ -38,19 +43,28 @@ class Entry(NamedTuple):
 class Tree:
     """A folder with all below it; files, folders and links alone, by their path relative to it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, below: str = "") -> None:
+        """Take a folder.
+
+        Args:
+            root: One that nobody else can replace.
+            below: The way from there to the folder meant, on which links are not followed either.
+        """
         self._root = root
+        self._below = below
 
     def scan(self) -> dict[str, Entry]:
-        """All that it holds; a folder comes before what is in it."""
+        """All that it holds; a folder comes before what is in it.
+
+        Raises:
+            InvalidError: It is nested too deep.
+        """
         found: dict[str, Entry] = {}
-        for parent, folders, files, descriptor in os.fwalk(self._root):
-            prefix = os.path.relpath(parent, self._root)
-            for name in (*folders, *files):
-                with suppress(FileNotFoundError):
-                    entry = _entry(name, descriptor)
-                    if entry is not None:
-                        found[name if prefix == "." else f"{prefix}/{name}"] = entry
+        for path, _, folder, name in walk(self._open(), "", recursive=True):
+            with suppress(FileNotFoundError):
+                entry = _entry(name, folder)
+                if entry is not None:
+                    found[path] = entry
         return dict(sorted(found.items()))
 
     def take(self, source: Tree, paths: Iterable[str]) -> None:
@@ -77,24 +91,72 @@ class Tree:
                     _remove(name, ours)
                     os.symlink(entry.aim, name, dir_fd=ours)
                 else:
-                    _copy(name, theirs, ours)
+                    copy_at(name, theirs, name, ours)
                 _like(name, theirs, ours, entry)
 
     @contextmanager
     def _parent(self, path: str, *, make: bool = False) -> Generator[tuple[int, str]]:
         """A descriptor of the folder that a path is in, and the path's last part."""
         *folders, name = PurePosixPath(path).parts
-        descriptor = os.open(self._root, _FOLDER)
+        descriptor = self._open()
         try:
             for folder in folders:
                 if make:
                     _make_folder(folder, descriptor)
-                inner = os.open(folder, _FOLDER, dir_fd=descriptor)
+                inner = os.open(folder, FOLDER, dir_fd=descriptor)
                 os.close(descriptor)
                 descriptor = inner
             yield descriptor, name
         finally:
             os.close(descriptor)
+
+    def _open(self) -> int:
+        descriptor = open_beneath(str(self._root), self._below)
+        try:
+            return os.open(".", FOLDER, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def walk(folder: int, above: str, *, recursive: bool) -> Iterator[tuple[str, os.stat_result, int, str]]:
+    """All that a folder holds, by name, a folder before what is in it.
+
+    Args:
+        folder: Its descriptor, which is closed here.
+        above: Its path.
+        recursive: Whether to go into folders.
+
+    Yields:
+        The path of each thing, what it is, a descriptor of the folder that it is in, and its name there.
+
+    Raises:
+        InvalidError: Folders are nested too deep.
+    """
+    waiting = [(folder, above, _names(folder))]
+    try:
+        while waiting:
+            descriptor, path, names = waiting[-1]
+            name = next(names, None)
+            if name is None:
+                waiting.pop()
+                os.close(descriptor)
+                continue
+            with _or_changed_meanwhile():
+                known = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                found = f"{path}/{name}" if path else name
+                yield found, known, descriptor, name
+                if recursive and stat.S_ISDIR(known.st_mode):
+                    if len(waiting) >= DEEPEST:
+                        raise InvalidError(f"Folders are nested more than {DEEPEST} deep.")
+                    inner = os.open(name, FOLDER, dir_fd=descriptor)
+                    waiting.append((inner, found, _names(inner)))
+    finally:
+        for descriptor, _, _ in waiting:
+            os.close(descriptor)
+
+
+def _names(folder: int) -> Iterator[str]:
+    yield from sorted(os.listdir(folder))
 
 
 @contextmanager
@@ -132,22 +194,33 @@ def _remove(name: str, parent: int) -> None:
     except FileNotFoundError:
         return
     except (IsADirectoryError, PermissionError):
-        shutil.rmtree(name, dir_fd=parent, ignore_errors=True)
+        with suppress(OSError):
+            remove_at(name, parent)
 
 
-def _copy(name: str, source: int, target: int) -> None:
+def copy_at(name: str, source: int, new_name: str, target: int) -> None:
+    """Copy a file from one folder to another, at once; what was there is replaced, a link not followed.
+
+    Raises:
+        OSError: It is no file any more, or the disk fails.
+    """
     draft = f".{secrets.token_hex(8)}"
-    reads = os.open(name, _FILE, dir_fd=source)
+    reads = os.open(name, FILE, dir_fd=source)
     try:
+        known = os.fstat(reads)
+        if not stat.S_ISREG(known.st_mode):
+            raise OSError(errno.ENXIO, "It is no file")
         writes = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target)
         try:
-            with open(reads, "rb", closefd=False) as old, open(writes, "wb", closefd=False) as new:
-                shutil.copyfileobj(old, new, _CHUNK)
+            copy_content(reads, writes)
+            os.ftruncate(writes, known.st_size)
+            os.fchmod(writes, stat.S_IMODE(known.st_mode))
+            os.utime(writes, ns=(known.st_mtime_ns, known.st_mtime_ns))
             with suppress(IsADirectoryError, NotADirectoryError):
-                os.rename(draft, name, src_dir_fd=target, dst_dir_fd=target)
+                os.rename(draft, new_name, src_dir_fd=target, dst_dir_fd=target)
                 return
-            _remove(name, target)
-            os.rename(draft, name, src_dir_fd=target, dst_dir_fd=target)
+            _remove(new_name, target)
+            os.rename(draft, new_name, src_dir_fd=target, dst_dir_fd=target)
         except BaseException:
             _remove(draft, target)
             raise
@@ -161,7 +234,7 @@ def _like(name: str, source: int, target: int, entry: Entry) -> None:
     """Give what was copied the same mode, owner and time."""
     if stat.S_ISLNK(entry.mode):
         return
-    flags = _FOLDER if stat.S_ISDIR(entry.mode) else _FILE
+    flags = FOLDER if stat.S_ISDIR(entry.mode) else FILE
     descriptor = os.open(name, flags, dir_fd=target)
     try:
         if os.geteuid() == 0:

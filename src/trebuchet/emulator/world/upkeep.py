@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import time
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.execs import Execs
     from trebuchet.emulator.world.sandbox import Probe, Sandbox
     from trebuchet.emulator.world.views import Views
+
+log = logging.getLogger(__name__)
 
 LOOKS_A_TIMEOUT = 10
 LONGEST_LOOK_S = 1.0
@@ -54,9 +57,12 @@ class Upkeep:
         return work
 
     async def finish(self, sandbox: Sandbox) -> None:
-        """Do what is left to do for a sandbox whose processes have ended."""
+        """Do what is left to do for a sandbox whose processes have ended. It ends, whatever comes of that."""
         if sandbox.ask.volumes:
-            await self._views.close(sandbox)
+            try:
+                await self._views.close(sandbox)
+            except Exception:
+                log.exception("the volumes of %s were not left in order", sandbox.id)
 
     # ── readiness ──
 

@@ -64,7 +64,10 @@ class SharedViews:
 
     async def open(self, sandbox: Sandbox) -> list[Bind]:
         """The folders themselves."""
-        return [_bind(place, _source(self._volumes, place)) for place in sandbox.ask.volumes]
+        return [
+            _bind(place, _source(self._volumes, place), root=self._volumes.root(place.volume_id))
+            for place in sandbox.ask.volumes
+        ]
 
     async def keep(self, sandbox: Sandbox) -> None:
         """There is nothing to commit."""
@@ -149,11 +152,12 @@ class IsolatedViews:
 
     def _begin(self, copy: _Copy) -> None:
         source = _source(self._volumes, copy.place)
+        volume = self._tree(copy)
         make_private_folder(copy.folder.parent)
         copy.folder.mkdir(exist_ok=True)
         copy.folder.chmod(source.stat().st_mode & 0o7777)
-        entries = Tree(source).scan()
-        Tree(copy.folder).take(Tree(source), entries)
+        entries = volume.scan()
+        Tree(copy.folder).take(volume, entries)
         copy.now_like(entries)
 
     def _commit(self, copy: _Copy) -> None:
@@ -161,13 +165,13 @@ class IsolatedViews:
         now = ours.scan()
         if now == base:
             return
-        volume = Tree(_source(self._volumes, copy.place))
+        volume = self._tree(copy)
         volume.drop(path for path in base if path not in now)
         volume.take(ours, [path for path, entry in now.items() if base.get(path) != entry])
         copy.now_like(now)
 
     def _refresh(self, copy: _Copy) -> None:
-        volume, ours, base = Tree(_source(self._volumes, copy.place)), Tree(copy.folder), copy.base
+        volume, ours, base = self._tree(copy), Tree(copy.folder), copy.base
         now = volume.scan()
         if now == base:
             return
@@ -175,10 +179,14 @@ class IsolatedViews:
         ours.take(volume, [path for path, entry in now.items() if base.get(path) != entry])
         copy.now_like(now)
 
+    def _tree(self, copy: _Copy) -> Tree:
+        root = self._volumes.root(copy.place.volume_id)
+        return Tree(root, str(_source(self._volumes, copy.place).relative_to(root)))
+
 
 def _source(volumes: Volumes, place: VolumePlace) -> Path:
     return volumes.place(place.volume_id, place.sub_path)
 
 
-def _bind(place: VolumePlace, source: Path) -> Bind:
-    return Bind(source=source, target=place.path, read_only=place.read_only)
+def _bind(place: VolumePlace, source: Path, *, root: Path | None = None) -> Bind:
+    return Bind(source=source, target=place.path, read_only=place.read_only, root=root)

@@ -16,6 +16,7 @@ from trebuchet.emulator.world.furnish import Furniture
 from trebuchet.emulator.world.gpus import GpuPool
 from trebuchet.emulator.world.image_names import ImageNames
 from trebuchet.emulator.world.images import Images
+from trebuchet.emulator.world.lifecycle import Lifecycle
 from trebuchet.emulator.world.logs import LogViews
 from trebuchet.emulator.world.mounts import Mounts
 from trebuchet.emulator.world.reclaim import Reclaim
@@ -85,8 +86,10 @@ class World:
         self.execs = Execs(host)
         self.views = IsolatedViews(self.volumes) if sharing == "isolated" else SharedViews(self.volumes)
         self.upkeep = Upkeep(host, self.execs, self.views)
-        self.sandboxes = Sandboxes(
+        self.sandboxes = Sandboxes(state)
+        self.lifecycle = Lifecycle(
             state,
+            self.sandboxes,
             host=host,
             gpus=self.gpus,
             room=room,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import signal
 
 from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.supervise.beneath import open_beneath
 from trebuchet.emulator.process.supervise.descendants import kill_descendants
 from trebuchet.emulator.process.supervise.spawn import spawn
 
@@ -50,12 +52,13 @@ class Bubblewrap:
             OSError: bubblewrap cannot be executed.
         """
         order = self._order
+        opened: list[int] = []
         arguments = os.memfd_create("arguments")
-        os.write(arguments, b"\0".join(os.fsencode(word) for word in order["bwrap"]) + b"\0")
-        os.lseek(arguments, 0, os.SEEK_SET)
         self.status, status_end = os.pipe()
         os.set_blocking(self.status, False)
         try:
+            os.write(arguments, _packed(order["bwrap"], opened))
+            os.lseek(arguments, 0, os.SEEK_SET)
             argv = [
                 order["program"],
                 "--args",
@@ -69,13 +72,13 @@ class Bubblewrap:
                 argv,
                 order["env"],
                 child.stdio,
-                passed=(arguments, status_end),
+                passed=(arguments, status_end, *opened),
                 open_files=order["open_files"],
                 group=group,
             )
         finally:
-            os.close(arguments)
-            os.close(status_end)
+            for descriptor in (arguments, status_end, *opened):
+                os.close(descriptor)
 
     def read_status(self) -> bool:
         """Take in what bubblewrap reported; whether the container's first process has just become known."""
@@ -131,6 +134,24 @@ class Bubblewrap:
             if descriptor >= 0:
                 os.close(descriptor)
         self.status = self._init = -1
+
+
+def _packed(arguments: list[str | list[str]], opened: list[int]) -> bytes:
+    """Arguments as bubblewrap reads them from a file. Folders are opened; it is told their descriptors.
+
+    Raises:
+        OSError: A folder is not there any more, or a word would be taken for two.
+    """
+    words: list[bytes] = []
+    for argument in arguments:
+        if not isinstance(argument, str):
+            opened.append(open_beneath(*argument))
+            words.append(b"%d" % opened[-1])
+            continue
+        words.append(os.fsencode(argument))
+        if b"\0" in words[-1]:
+            raise OSError(errno.EINVAL, "A NUL byte is in a path")
+    return b"\0".join(words) + b"\0"
 
 
 class PlainGroup:

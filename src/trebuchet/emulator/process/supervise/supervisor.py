@@ -16,6 +16,7 @@ import time
 
 from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.process.supervise.appetite import Appetite
+from trebuchet.emulator.process.supervise.beneath import open_beneath
 from trebuchet.emulator.process.supervise.box import Bubblewrap, PlainGroup, code_of
 from trebuchet.emulator.process.supervise.cgroup import Cgroup
 from trebuchet.emulator.process.supervise.child import Child
@@ -98,6 +99,8 @@ class Supervisor:
         try:
             for path, mode in self._order["folders"]:
                 _make_folder(path, mode)
+            if self._order["folder_beneath"]:
+                _make_beneath(*self._order["folder_beneath"])
             self._group.make()
             if self._group.holds_memory:
                 self._appetite = Appetite(None, self._order["processes"])
@@ -352,6 +355,12 @@ def _make_folder(path: str, mode: int) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(path)
         os.chmod(path, mode)
+
+
+def _make_beneath(root: str, path: str) -> None:
+    """Where a link is on the way, the command finds by itself where that leads."""
+    with contextlib.suppress(OSError):
+        os.close(open_beneath(root, path, make=True))
 
 
 def _kill_group(pid: int) -> None:
