@@ -136,7 +136,7 @@ _LONG = {
     + "".join(f"  /d/{i}: ./x{i}\n  /d/{i}/m: {{name: v{i}}}\n" for i in range(_MANY)),
     "volumes": "volumes:\n" + "".join(f"  /d/{i}: v{i}\n" for i in range(3 * _MANY)),
     "refusals": "envs:\n" + "".join(f"  K{i}:\n" for i in range(3 * _MANY)),
-    "long places": f"file_mounts:\n  ? /a{'/a' * 200_000}\n  : ./x\n  ? /b{'/b' * 200_000}\n  : {{name: v}}\n",
+    "long places": f"file_mounts:\n  ? {'/a' * 200_000}\n  : ./x\n  ? {'/b' * 200_000}\n  : {{name: v}}\n",
     "alternatives": "resources:\n  any_of:\n" + "  - {accelerators: L4, region: us-east}\n" * _MANY,
 }
 
