@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import zipfile
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,13 @@ import modal
 import pytest
 from modal.exception import ImageBuildError
 
-from support.engine import local_engine
+from support.engine import Engine, connect, local_engine
+from trebuchet.emulator.embedded import EmbeddedEngine
+from trebuchet.emulator.process.isolation import Isolation, find_isolation
+from trebuchet.emulator.world.images import Images
 
 if TYPE_CHECKING:
-    from support.engine import Engine
+    from collections.abc import Iterator
 
 STAMP = "cat /proc/sys/kernel/random/uuid > /opt/stamp"
 
@@ -158,3 +163,54 @@ def write_package(folder: Path) -> Path:
     build = ["dpkg-deb", "--root-owner-group", "--build", str(tree), str(package)]
     subprocess.run(build, check=True, capture_output=True)
     return package
+
+
+@contextmanager
+def engine_with(isolation: Isolation, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """An engine on a machine that has this kind of container."""
+    patch.setattr("trebuchet.emulator.process.host.find_isolation", lambda _: isolation)
+    embedded = EmbeddedEngine(folder / "state", layers=folder / "layers")
+    endpoint = embedded.start()
+    try:
+        client = connect(endpoint)
+        app = modal.App.lookup("tests", create_if_missing=True, client=client)
+        yield Engine(folder / "state", endpoint, client, app)
+        client.close()
+    finally:
+        embedded.stop()
+
+
+def test_where_there_are_no_containers_the_machine_is_never_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.touch()
+    with engine_with(Isolation(mode="plain"), tmp_path, monkeypatch) as engine:
+        image = base().env({"A": "1"}).run_commands(f"rm {victim}")
+        assert engine.run("sh", "-c", "echo $A", image=image) == (0, "1\n")
+    assert victim.exists()
+
+
+def test_where_layers_are_kept_in_memory_a_build_fails_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = find_isolation(tmp_path)
+    if here.mode == "plain":
+        pytest.skip("there are no containers here")
+    with engine_with(replace(here, layers_on_disk=False), tmp_path, monkeypatch) as engine:
+        with pytest.raises(ImageBuildError, match="its file system takes no overlays"):
+            base().run_commands("true").build(engine.app)
+        assert engine.run("echo", "hello", image=base()) == (0, "hello\n")
+
+
+def test_another_system_makes_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[str] = []
+    for system in ("one", "other", "one"):
+        monkeypatch.setattr("trebuchet.emulator.world.images.system_key", lambda system=system: system)
+        images = Images(tmp_path / "images", builds_layers=True)
+        made = images.find_or_build(
+            b"debian", commands=["FROM python"], bases=[], builder_version="2025.06", context_mount_id="",
+            context_files={}, secret_ids=[], registry_secret_id="", is_modals_own=True,
+        )  # fmt: skip
+        found.append(made.id)
+    assert found[0] == found[2] != found[1]
