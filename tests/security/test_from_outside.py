@@ -7,6 +7,7 @@ import random
 import socket
 import time
 from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from modal_proto import api_pb2
 from wire import SERVICES, call, channel, drive, token
 
 from support.engine import wait_until
+from trebuchet.emulator.lobby import MOST_STRANGERS
 
 if TYPE_CHECKING:
     from support.engine import Engine
@@ -169,8 +171,10 @@ def test_garbage_does_not_stop_it(engine: Engine) -> None:
                 for garbage in (b"\xff" * 20, chance.randbytes(200), b"\x0a\xff\xff\xff\xff\x0f"):
                     try:
                         await asyncio.wait_for(call(opened, path, garbage, metadata), 2)
-                    except (GRPCError, TimeoutError, ConnectionError, StreamTerminatedError):
-                        continue  # refused, or waited for; or the connection was closed, not the engine
+                    except GRPCError as error:
+                        assert error.status not in {Status.INTERNAL, Status.UNKNOWN}, path
+                    except (TimeoutError, ConnectionError, StreamTerminatedError):
+                        continue  # waited for; or the connection was closed, not the engine
 
     drive(body)
     host, _, port = engine.endpoint.url.removeprefix("http://").partition(":")
@@ -246,3 +250,17 @@ def test_slow_and_silent_clients_do_not_slow_the_others(engine: Engine) -> None:
         beside = median_of_runs()
     print(f"a sandbox takes {alone * 1000:.0f} ms, beside 400 slow clients {beside * 1000:.0f} ms")
     assert beside < 3 * alone + 0.5
+
+
+def test_those_who_show_no_token_take_no_room(engine: Engine) -> None:
+    """As many as would come from a sandbox, which shares the network: the daemon keeps a thousand of them."""
+    host, _, port = engine.endpoint.url.removeprefix("http://").partition(":")
+    greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    files = Path(f"/proc/{engine.endpoint.pid}/fd")
+    before = len(list(files.iterdir()))
+    with ExitStack() as stack:
+        for number in range(3_000):
+            raw = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            raw.sendall(greeting if number % 2 else b"GET / HT")
+        wait_until(lambda: len(list(files.iterdir())) < before + MOST_STRANGERS + 100)
+        assert engine.run("echo", "alive") == (0, "alive\n")

@@ -6,6 +6,7 @@ import errno
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from grpclib import GRPCError, Status
 from grpclib.config import Configuration
@@ -87,6 +88,8 @@ class GrpcServer(Server):
         async def handle(stream: AnyStream) -> None:
             metadata = cast("Mapping[str, str]", stream.metadata or {})
             self._authorize(service, metadata)
+            # The names are private to grpclib, which tells of no connection.
+            self._site.lobby.admit(getattr(getattr(stream, "_stream"), "_transport"))  # noqa: B009
             self._calls[name] += 1
             self._on_call()
             try:
@@ -127,6 +130,8 @@ class GrpcServer(Server):
                     await stream.send_message(message)
         except (GRPCError, StreamTerminatedError):
             raise
+        except DecodeError as error:
+            raise GRPCError(Status.INVALID_ARGUMENT, f"This is no request of {call.name}.") from error
         except (errors.WorldError, ProcessError) as error:
             raise GRPCError(STATUSES.get(type(error), Status.FAILED_PRECONDITION), str(error)) from error
         except OSError as error:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import resource
 
 from trebuchet.emulator.process.supervise.cgroup import join
 
 _KILLED_FIRST = b"500"
+_KEYCTL = {"x86_64": 250, "aarch64": 219}
+_JOIN_SESSION_KEYRING = 1
 
 
 def restrain(open_files: int, group: str) -> None:
@@ -23,11 +27,19 @@ def restrain(open_files: int, group: str) -> None:
         OSError: The group cannot be joined.
     """
     join(group)
+    _leave_keys_behind()
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
         file.write(_KILLED_FIRST)
     with contextlib.suppress(OSError, ValueError):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (_least(soft, open_files), _least(hard, open_files)))
+
+
+def _leave_keys_behind() -> None:
+    """Begin a session of the kernel's key store: the one inherited holds what the user logged in with."""
+    number = _KEYCTL.get(os.uname().machine)
+    if number is not None and os.uname().sysname == "Linux":
+        ctypes.CDLL(None).syscall(number, _JOIN_SESSION_KEYRING, None)
 
 
 def _least(limit: int, most: int) -> int:
