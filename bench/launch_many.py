@@ -39,7 +39,7 @@ LIMIT = 1 / 20
 STATUS_LIMIT_S = 1.0
 
 
-def one_after_another(endpoint: daemon.Endpoint) -> float:
+def one_after_another(endpoint: daemon.Endpoint, state: Path) -> float:
     """Seconds a creation takes in a loop, from a sample of it: all of them take alike."""
     os.environ["MODAL_SERVER_URL"] = endpoint.url
     client = modal.Client.from_credentials(endpoint.token_id, endpoint.token_secret)
@@ -51,6 +51,8 @@ def one_after_another(endpoint: daemon.Endpoint) -> float:
     took = (time.perf_counter() - began) / SAMPLE
     for sandbox in made:
         sandbox.terminate()
+        sandbox.wait(raise_on_termination=False)
+    rest(state)
     return took
 
 
@@ -67,6 +69,13 @@ def at_once(launcher: Launcher, count: int) -> float:
     failed = [result for result in results if isinstance(result, Exception)]
     assert not failed, failed[0]
     return took
+
+
+def rest(state: Path) -> None:
+    """Wait until what those that were ended wrote is removed: it is no part of the next round."""
+    deadline = time.monotonic() + 60
+    while any(state.glob("sandboxes/*/process/root")) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def remember(launcher: Launcher) -> None:
@@ -125,7 +134,7 @@ def main() -> None:
         launcher = Launcher(Settings(home=Path(home)))
         endpoint = daemon.ensure(Path(home) / "local")
         try:
-            single = one_after_another(endpoint)
+            single = one_after_another(endpoint, Path(home) / "local")
             print(
                 f"first launch of a process: {at_once(launcher, 1):.2f} s; one plain creation: {single:.3f} s"
             )
@@ -138,6 +147,7 @@ def main() -> None:
                 print(f"ratio {ratio:.4f} (at most {LIMIT})")
                 if turn < ROUNDS:
                     launcher.down("local", "bench")
+                    rest(Path(home) / "local")
             remember(launcher)
             took, count = own_time_of_status(launcher)
             print(f"status of {count} jobs: {took:.2f} s of its own (at most {STATUS_LIMIT_S})")

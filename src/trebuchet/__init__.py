@@ -13,15 +13,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# First: this makes the module the package's attribute `status`, and the function below takes its place.
-import trebuchet.status as _  # noqa: F401
-
 if TYPE_CHECKING:
     from trebuchet.client import LocalClient, ModalClient, ModalLogStream
+    from trebuchet.client.log_reading import LogReading
     from trebuchet.errors import TrebuchetError
     from trebuchet.job import JobConfig, JobResources, StorageMount
     from trebuchet.launcher import (
+        JobHandle,
         Launcher,
+        attach,
         cancel,
         down,
         events,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JobConfig",
+    "JobHandle",
     "JobResources",
     "JobState",
     "JobStatus",
@@ -53,11 +54,13 @@ __all__ = [
     "Settings",
     "StorageMount",
     "TrebuchetError",
+    "attach",
     "cancel",
     "down",
     "events",
     "find",
     "get_cloud",
+    "logs",
     "retry",
     "run",
     "status",
@@ -68,12 +71,18 @@ __all__ = [
     "which_clouds",
 ]
 
+for _module in ("logs", "status"):
+    # First of all: it becomes an attribute of the package, whose place the function of that name takes below.
+    import_module(f"{__name__}.{_module}")
+
 _HOMES = {
     "client": ("LocalClient", "ModalClient", "ModalLogStream"),
     "errors": ("TrebuchetError",),
     "job": ("JobConfig", "JobResources", "StorageMount"),
     "launcher": (
+        "JobHandle",
         "Launcher",
+        "attach",
         "cancel",
         "down",
         "events",
@@ -116,3 +125,10 @@ def status(
     from trebuchet.launcher import default  # noqa: PLC0415 - importing the package stays cheap
 
     return default.status(cloud, cluster, id, cached=cached)
+
+
+def logs(ref: str, **options: Any) -> LogReading:
+    """See `trebuchet.Launcher.logs`."""
+    from trebuchet.launcher import default  # noqa: PLC0415 - importing the package stays cheap
+
+    return default.logs(ref, **options)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +12,7 @@ import pytest
 
 from support.bench import Bench, bench_at
 from support.engine import wait_until
+from support.pulls import SLOWLY, digest, finished, parts, start
 from trebuchet.engines.base import STRETCH_BYTES
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 PARTS = 12
 SIZE = PARTS * STRETCH_BYTES - 1_000
 LARGE = f"head -c {SIZE} /dev/urandom > /outputs/large; sha256sum /outputs/large | cut -c -64"
-SLOWLY = {"call": "VolumeGetFile2", "action": "delay", "seconds": 0.4}
 
 
 @pytest.fixture(scope="module")
@@ -39,31 +36,6 @@ def large(bench: Bench) -> tuple[str, str]:
     job = bench.up(LARGE)
     [entry] = bench.launcher.logs(job.key, follow=True)
     return job.key, entry.message.strip()
-
-
-def start(bench: Bench, key: str, folder: Path, path: str = "") -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "trebuchet", "pull", key, path, str(folder)],
-        env={**os.environ, "TREBUCHET_HOME": str(bench.home)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finished(process: subprocess.Popen[str]) -> None:
-    _, told = process.communicate(timeout=1800)
-    assert process.returncode == 0, told
-
-
-def parts(folder: Path) -> int:
-    """How many stretches are written down as here."""
-    return sum(file.read_bytes().count(b"\n") for file in folder.glob(".trebuchet-pull-*.parts"))
-
-
-def digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def cut_off(bench: Bench, key: str, folder: Path, *, after: int) -> None:

@@ -75,6 +75,53 @@ def test_files_are_copied_both_ways(trebuchet: Callable[..., Any], job: str, tmp
     assert trebuchet("cp", "nothing", f"{job}:x").code == 201
 
 
+def test_files_with_several_names_are_copied(trebuchet: Callable[..., Any], job: str, tmp_path: Path) -> None:
+    make = "mkdir -p d/e; echo one > d/a; ln d/a d/e/b; ln -s ../a d/e/c"
+    assert trebuchet("exec", job, "--", "sh", "-c", make).code == 0
+    answer = trebuchet("cp", f"{job}:d", "here")
+    assert answer.code == 0, answer.err
+    for name in ("a", "e/b", "e/c"):
+        assert (tmp_path / "here" / name).read_text() == "one\n"
+        assert not (tmp_path / "here" / name).is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("d/../../escaped", ""),
+        ("/escaped", ""),
+        ("escaped", ""),
+        ("d/l", "../../escaped"),
+        ("d/l", "/etc/passwd"),
+    ],
+)
+def test_what_a_job_packs_lands_in_its_place_alone(
+    trebuchet: Callable[..., Any], job: str, tmp_path: Path, name: str, link: str
+) -> None:
+    """The job packs what is copied out of it, with whatever it has for a `tar`."""
+    program = f"""#!/usr/bin/env python3
+import io, sys, tarfile
+with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+    folder = tarfile.TarInfo("d")
+    folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+    archive.addfile(folder)
+    one = tarfile.TarInfo({name!r})
+    one.linkname = {link!r}
+    one.type, one.size = (tarfile.SYMTYPE, 0) if one.linkname else (tarfile.REGTYPE, 4)
+    archive.addfile(one, io.BytesIO(b"evil"))
+"""
+    (tmp_path / "evil").write_text(program)
+    (tmp_path / "work").mkdir()
+    assert trebuchet("cp", "evil", f"{job}:/usr/local/bin/tar").code == 0
+    assert trebuchet("exec", job, "--", "chmod", "+x", "/usr/local/bin/tar").code == 0
+    before = set(tmp_path.rglob("*"))
+    answer = trebuchet("cp", f"{job}:d", "work/here")
+    assert (answer.code, answer.out) == (205, "")
+    assert "cannot be unpacked" in answer.err or "is not part of" in answer.err
+    assert set(tmp_path.rglob("*")) - before <= {tmp_path / "work/here"}
+    assert not (tmp_path.parent / "escaped").exists()
+
+
 def test_a_port_of_the_job_is_reached(trebuchet: Callable[..., Any], job_file: Callable[..., str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

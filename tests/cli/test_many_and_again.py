@@ -34,6 +34,11 @@ def test_several_files_are_launched_at_once_and_waited_for(
     assert {(one["name"], one["exit_code"]) for one in shown} == {("job0", 0), ("job3", 3), ("job5", 5)}
     named = trebuchet("status", "--cluster", cluster, "--name", "job[35]", "--since", "1h", "--json").json
     assert {one["name"] for one in named} == {"job3", "job5"}
+    for state, names in (("succeeded", {"job0"}), ("failed", {"job3", "job5"}), ("running", set())):
+        of_state = trebuchet("status", cluster, "--state", state, "--json").json
+        assert {one["name"] for one in of_state} == names
+    both = trebuchet("status", cluster, "--state", "succeeded", "--state", "failed", "--json").json
+    assert len(both) == 3
     keys = [one["key"] for one in shown]
     assert trebuchet("wait", *keys).code == 5
 

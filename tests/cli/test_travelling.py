@@ -65,6 +65,19 @@ def test_a_second_launch_says_what_is_unchanged(trebuchet: Callable[..., Answer]
     assert "unchanged" not in trebuchet("up", "job.yaml", "--cloud", "local").err
 
 
+@pytest.mark.usefixtures("own_home")
+def test_a_second_launch_with_a_gpu_says_it_too(trebuchet: Callable[..., Answer], project: Path) -> None:
+    gpus = {"TREBUCHET_LOCAL_GPUS": "1xH100"}
+    there = "nothing had to be sent: all 2 files were there already"
+    assert project.is_dir()
+    launch = ("up", "job.yaml", "--cloud", "local", "--gpus", "H100")
+    first = trebuchet(*launch, **gpus)
+    assert (first.code, there in first.err) == (0, False), first.err
+    for _ in range(3):  # the keeper of the first launch creates the others, or another one does
+        again = trebuchet(*launch, **gpus)
+        assert (again.code, there in again.err) == (0, True), again.err
+
+
 def test_many_files_are_checked_without_the_sdk(trebuchet: Callable[..., Answer], tmp_path: Path) -> None:
     for number in range(500):
         (tmp_path / f"{number}.yaml").write_text(JOB)

@@ -26,6 +26,8 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     daemon = LocalDaemon(Settings(home=tmp_path_factory.mktemp("far")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TREBUCHET_LOCAL_GPUS", PRETEND)
+        # What every image on Modal is given is not to be fetched here.
+        patch.setenv("TREBUCHET_LOCAL_LAYERS", "recorded")
         yield daemon.variables()
     daemon.stop()
 
@@ -60,6 +62,9 @@ def test_one_ledger_holds_the_jobs_of_both_clouds(
     statuses = trebuchet("status", cluster, "--json", **far).json
     assert {json.loads(status["metadata"])["cloud"] for status in statuses} == {"local", "modal"}
     assert {status["state"] for status in statuses} <= {"PENDING", "RUNNING"}
+    for cloud in ("local", "modal"):
+        [only] = trebuchet("status", cluster, "--cloud", cloud, "--json", **far).json
+        assert json.loads(only["metadata"])["cloud"] == cloud
     assert trebuchet("down", cluster, "--cloud", "modal", **far).code == 0
     states = {
         json.loads(status["metadata"])["cloud"]: status["done"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from conftest import Bench
 
-IMAGE = ImageSpec(apt_packages=("git", "curl"), pip_packages=("awscli",))
+IMAGE = ImageSpec(commands=("echo 1 > /opt/one", "echo 2 > /opt/two"), variables={"B": "b"})
 
 
 class Counter:

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trebuchet.errors import AlreadyExistsError, NotFoundError, PlanError, TrebuchetError, UsageError
-from trebuchet.sandbox import ImageSpec, VolumeMount
+from trebuchet.errors import (
+    AlreadyExistsError,
+    ImageBuildError,
+    NotFoundError,
+    PlanError,
+    TrebuchetError,
+    UsageError,
+)
+from trebuchet.sandbox import ImageSpec, SandboxSpec, VolumeMount
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -157,12 +164,8 @@ def test_many_threads_share_one_engine(bench: Bench) -> None:
 
 
 def test_a_build_can_be_listened_to(bench: Bench) -> None:
-    if bench.cloud == "local":
-        pytest.skip("the local engine records builds without running them")
     heard: list[str] = []
     spec_image = ImageSpec(commands=(f"echo building {bench.mark}",))
-    from trebuchet.sandbox import SandboxSpec
-
     bench.made.append(
         bench.engine.create(
             SandboxSpec(argv=("true",), image=spec_image, timeout_s=60), on_build_output=heard.append
@@ -170,3 +173,23 @@ def test_a_build_can_be_listened_to(bench: Bench) -> None:
     )
 
     assert f"building {bench.mark}" in "".join(heard)
+
+
+def test_on_this_machine_a_job_starts_without_what_cannot_be_added(bench: Bench) -> None:
+    if bench.cloud != "local":
+        pytest.skip("on Modal an image that cannot be built is an error")
+    heard: list[str] = []
+    image = ImageSpec(commands=("echo no > /opt/never; exit 7",), variables={"A": "kept"})
+    spec = SandboxSpec(argv=("sh", "-c", "echo $A; ls /opt/never"), image=image, timeout_s=60)
+    for _ in range(2):
+        bench.made.append(bench.engine.create(spec, on_build_output=heard.append))
+        assert bench.text(bench.made[-1], source="stdout") == "kept\n"
+    told = [line for line in "".join(heard).splitlines() if "The job runs without" in line]
+    assert len(told) == 1
+    assert "ended with code 7" in told[0]
+
+
+def test_an_image_that_was_named_is_never_replaced(bench: Bench) -> None:
+    image = ImageSpec(registry_ref="127.0.0.1:1/nobody/nothing:1", commands=("true",))
+    with pytest.raises(ImageBuildError):
+        bench.engine.create(SandboxSpec(argv=("true",), image=image, timeout_s=60))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trebuchet.engines.base import Observation
+from trebuchet.engines.modal import observe
 from trebuchet.errors import JobNotFoundError, LaunchError
 from trebuchet.status import JobState, Reason
 
@@ -69,6 +70,24 @@ def test_a_termination(bench: Bench, gpu: str | None) -> None:
     seen = bench.wait(sandbox_id)
 
     assert (seen.state, seen.reason, seen.exit_code) == (JobState.CANCELLED, Reason.CANCELLED, 137)
+
+
+@ON_EACH_BACKEND
+def test_the_ends_are_told_apart_without_the_sdks_inside_too(
+    bench: Bench, gpu: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observe, "_private_result", lambda _: None)
+    by_itself = [bench.shell(f"exit {code}", gpu=gpu) for code in (124, 137)]
+    late = bench.create("sleep", "100", gpu=gpu, timeout_s=1)
+    ended = bench.create("sleep", "100", gpu=gpu)
+    bench.engine.terminate(ended)
+
+    assert [bench.wait(one).reason for one in (*by_itself, late, ended)] == [
+        Reason.EXIT,
+        Reason.EXIT,
+        Reason.TIMEOUT,
+        Reason.CANCELLED,
+    ]
 
 
 @ON_EACH_BACKEND

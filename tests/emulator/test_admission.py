@@ -102,15 +102,16 @@ def test_what_waits_can_be_entered_fed_and_ended(engine: Engine) -> None:
 
 def test_those_that_wait_outlive_the_daemon(engine: Engine) -> None:
     holder = engine.create("sleep", "100", cpu=4)
-    secret = modal.Secret.from_dict({"WORD": "lost"})
-    kept, lost = engine.create("echo", "kept", cpu=1), engine.create("true", cpu=1, secrets=[secret])
+    secret = modal.Secret.from_dict({"WORD": "said"})
+    plain = engine.create("echo", "kept", cpu=1)
+    told = engine.create("sh", "-c", "echo $WORD", cpu=1, secrets=[secret], tags={"still": "there"})
     engine.kill()
     engine.start()
-    assert list(waiting(engine)) == [kept.object_id]
-    lost.wait(raise_on_termination=False)
-    assert lost.returncode == 1  # its variables were never written to disk
+    assert list(waiting(engine)) == [plain.object_id, told.object_id]
     holder.terminate()
-    assert kept.stdout.read() == "kept\n"
+    assert plain.stdout.read() == "kept\n"
+    assert told.stdout.read() == "said\n"
+    assert told.get_tags() == {"still": "there"}
 
 
 def test_a_reboot_ends_what_ran_and_keeps_what_waited(engine: Engine) -> None:

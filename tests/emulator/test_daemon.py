@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,8 @@ import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,6 +21,7 @@ import pytest
 from modal.exception import AuthError
 
 from support.engine import connect, local_engine, wait_until
+from support.sandboxes import supervisor_of
 from trebuchet.emulator import daemon
 from trebuchet.emulator.endpoint import (
     daemon_lives,
@@ -27,11 +31,15 @@ from trebuchet.emulator.endpoint import (
     write_endpoint,
 )
 from trebuchet.emulator.errors import EmulatorError
+from trebuchet.emulator.process.errors import NotRunningError
+from trebuchet.emulator.process.host import ProcessHost
+from trebuchet.emulator.process.removal import remove_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support.engine import Engine
+    from trebuchet.emulator.process.spec import ProcessState
 
 
 def test_two_that_start_it_at_once_get_the_same_one(tmp_path: Path) -> None:
@@ -213,6 +221,7 @@ def test_what_ends_while_there_is_no_daemon_is_known_to_the_next(own_engine: Eng
     times_out = own_engine.create("sleep", "60", timeout=1)
     terminated = own_engine.create("sleep", "60")
     terminated.terminate()
+    wait_until(lambda: _has_begun(own_engine, ends.object_id) and _has_begun(own_engine, times_out.object_id))
     own_engine.kill()
     wait_until(
         lambda: (
@@ -230,11 +239,70 @@ def test_what_ends_while_there_is_no_daemon_is_known_to_the_next(own_engine: Eng
     assert own_engine.listed() == []
 
 
-def _ended_in_trace(engine: Engine, sandbox_id: str) -> bool:
-    from trebuchet.emulator.process.host import ProcessHost
+def _has_begun(engine: Engine, sandbox_id: str) -> bool:
+    with suppress(NotRunningError):  # it is answered for before it is started
+        return _trace(engine, sandbox_id).phase == "running"
+    return False
 
-    state = ProcessHost(engine.state).state(engine.state / "sandboxes" / sandbox_id / "process")
-    return state.phase == "ended"
+
+def _ended_in_trace(engine: Engine, sandbox_id: str) -> bool:
+    return _trace(engine, sandbox_id).phase == "ended"
+
+
+def _trace(engine: Engine, sandbox_id: str) -> ProcessState:
+    return ProcessHost(engine.state).state(engine.state / "sandboxes" / sandbox_id / "process")
+
+
+def test_what_was_answered_for_runs_though_the_daemon_dies_before_it_starts_it(own_engine: Engine) -> None:
+    with ThreadPoolExecutor(30) as pool:
+        making = [
+            pool.submit(own_engine.create, "sh", "-c", 'echo "$WORD"', env={"WORD": f"word {number}"})
+            for number in range(30)
+        ]
+        made = [each.result() for each in making]
+    own_engine.kill()
+    own_engine.start()
+    for number, sandbox in enumerate(made):
+        assert sandbox.stdout.read() == f"word {number}\n"
+        sandbox.wait()
+        assert sandbox.returncode == 0
+    assert own_engine.listed() == []
+
+
+def test_one_that_was_killed_while_it_handed_a_sandbox_over_has_it_started_by_the_next(
+    own_engine: Engine,
+) -> None:
+    sandbox = own_engine.create("sh", "-c", 'echo "$WORD"; sleep 100', env={"WORD": "once"})
+    assert next(iter(sandbox.stdout)) == "once\n"
+    marker, folder = (
+        own_engine.state / "alive" / sandbox.object_id,
+        own_engine.state / "sandboxes" / sandbox.object_id,
+    )
+    own_engine.kill()
+    os.kill(supervisor_of(folder / "process"), signal.SIGKILL)
+    # Back to where a daemon stood that had claimed the folder, and had not yet sent the order.
+    ask, *standings = (line for line in (folder / "journal").read_text().splitlines() if line)
+    marker.write_text("\n".join([ask, json.dumps({"env": {"WORD": "again"}}), *standings]))
+    for path in (folder / "process").iterdir():
+        if path.name not in {"lock", "stdin"}:
+            remove_tree(path) if path.is_dir() else path.unlink()
+    own_engine.start()
+    assert next(iter(own_engine.get(sandbox.object_id).stdout)) == "again\n"
+    assert own_engine.listed() == [sandbox.object_id]
+
+
+def test_one_whose_supervisor_was_killed_as_it_began_is_lost_and_not_begun_again(own_engine: Engine) -> None:
+    sandbox = own_engine.create("sleep", "100")
+    folder = own_engine.state / "sandboxes" / sandbox.object_id / "process"
+    wait_until(lambda: _has_begun(own_engine, sandbox.object_id))
+    own_engine.kill()
+    os.kill(supervisor_of(folder), signal.SIGKILL)
+    (folder / "running").unlink()  # it had made its socket, and nothing else
+    own_engine.start()
+    again = own_engine.get(sandbox.object_id)
+    again.wait(raise_on_termination=False)
+    assert again.returncode == 1
+    assert own_engine.listed() == []
 
 
 def test_a_reader_goes_on_after_its_death(own_engine: Engine) -> None:

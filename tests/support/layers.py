@@ -121,7 +121,21 @@ def index_of(manifests: dict[str, bytes]) -> bytes:
     return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
 
 
-_PROGRAMS = ("sh", "cat", "ls", "env", "id", "rm", "mkdir", "stat", "chown", "sleep")
+_PROGRAMS = (
+    "sh",
+    "bash",
+    "cat",
+    "chmod",
+    "chown",
+    "env",
+    "id",
+    "ls",
+    "mkdir",
+    "mktemp",
+    "rm",
+    "sleep",
+    "stat",
+)
 
 
 def shell_layer() -> Layer:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING
 
-from trebuchet.cli.console import printable, tell
+from trebuchet.cli.console import printable, tell, tell_note
 from trebuchet.cli.outputs import pull_outputs
 from trebuchet.cli.render import metadata_of, summary
 from trebuchet.errors import ControlPlaneError, NotFoundError
@@ -28,11 +29,31 @@ def tell_the_end(launcher: Launcher, status: JobStatus, *, pull_to: Path | None 
         launcher: Knows the job.
         status: Its last.
         pull_to: Where to bring its outputs; None to leave them where they are.
+
+    Raises:
+        TrebuchetError: Its outputs could not be read. All else has been told, as in the other cases.
+        OSError: They could not be written.
+        Detached: Ctrl-C came while they were brought.
     """
     if status.state is JobState.FAILED and status.reason is not Reason.LAUNCH_FAILED:
         _tell_last_lines(launcher, status.key)
-    if pull_to is not None:
-        pull_outputs(launcher, status.key, "", pull_to)
+    left = _left_outputs(launcher, status)
+    again = ""
+    if left and pull_to is None:
+        again = f"trebuchet pull {status.key}"
+    elif left is not False and pull_to is not None:
+        again = f"trebuchet pull {status.key} '' {shlex.quote(str(pull_to))}"
+    try:
+        if pull_to is not None and left is not False:
+            pull_outputs(launcher, status.key, "", pull_to)
+            again = ""
+    finally:
+        _tell_how_it_ended(status, again)
+    if pull_to is not None and left is False:
+        tell_note("it has no outputs; a job writes them to /outputs")
+
+
+def _tell_how_it_ended(status: JobStatus, pull: str) -> None:
     tell(summary(status, now=time.time()))
     facts = metadata_of(status)
     for told in (facts.get("message"), facts.get("hint")):
@@ -40,10 +61,12 @@ def tell_the_end(launcher: Launcher, status: JobStatus, *, pull_to: Path | None 
             tell(f"  {printable(str(told))}")
     if facts.get("dashboard"):
         tell(f"  on Modal: {facts['dashboard']}")
-    if status.exit_code != 0:
+    if status.reason is Reason.LAUNCH_FAILED:
+        tell(f"  what happened: trebuchet events {status.key}")
+    elif status.exit_code != 0 or not pull:
         tell(f"  its output again: trebuchet logs {status.key}")
-    if pull_to is None and status.reason is not Reason.LAUNCH_FAILED and _has_outputs(launcher, status.key):
-        tell(f"  bring its outputs here: trebuchet pull {status.key}")
+    if pull:
+        tell(f"  bring its outputs here: {pull}")
 
 
 def _tell_last_lines(launcher: Launcher, key: str) -> None:
@@ -51,16 +74,19 @@ def _tell_last_lines(launcher: Launcher, key: str) -> None:
         text = "".join(entry.message for entry in launcher.logs(key, tail=_LAST_LINES))
     except (ControlPlaneError, NotFoundError):
         return  # They were shown already, and how it ended is told all the same.
-    lines = text.splitlines()[-_LAST_LINES:]
-    if lines:
-        tell("  its last lines:")
-    for line in lines:
-        # Of a progress bar, what it showed last.
-        tell(f"  | {printable(line.rpartition(chr(13))[2])[:_WIDEST]}")
+    if not text:
+        return
+    tell("  its last lines:")
+    for line in text.removesuffix("\n").split("\n")[-_LAST_LINES:]:
+        shown = line.rstrip("\r").rpartition("\r")[2]  # Of a progress bar, what it showed last.
+        tell(f"  | {printable(shown)[:_WIDEST]}")
 
 
-def _has_outputs(launcher: Launcher, key: str) -> bool:
-    try:
-        return bool(launcher.outputs(key).list())
-    except (ControlPlaneError, NotFoundError):
+def _left_outputs(launcher: Launcher, status: JobStatus) -> bool | None:
+    """Whether it has outputs; None where that cannot be told just now."""
+    if status.reason is Reason.LAUNCH_FAILED:
         return False
+    try:
+        return bool(launcher.outputs(status.key).list())
+    except (ControlPlaneError, NotFoundError):
+        return None

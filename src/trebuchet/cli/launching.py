@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from trebuchet.cli.attached import Leave, exit_code_for, leaving_on_signals, watch
 from trebuchet.cli.console import printable, tell, tell_note
 from trebuchet.cli.ended import tell_the_end
+from trebuchet.cli.failures import report
 from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.cli.progress import progress_for
 from trebuchet.cli.render import print_json, print_statuses, status_record
 from trebuchet.cli.travelling import Memory, notes_of, travelling
-from trebuchet.errors import ControlPlaneError
+from trebuchet.errors import ControlPlaneError, TrebuchetError
+from trebuchet.status import JobState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,12 +65,7 @@ class Request:
         for one in filter(memory.unchanged, sent):
             told = f"{one.amount}, unchanged since the last launch; only what is missing there is sent"
             tell(printable(f"{one.upload.source}: {told}"))
-        last: list[Sent] = []
-
-        def heard(sent: Sent) -> None:
-            last[:] = [sent]
-            progress.sending(sent)
-
+        transfer = _Transfer(progress)
         _, status = self.launcher.up(
             self.job,
             self.cluster,
@@ -76,10 +73,9 @@ class Request:
             wait_for_gpu=self.wait_for_gpu,
             on_build_output=progress.build_output,
             on_waiting=progress.waiting,
-            on_sending=heard,
+            on_sending=transfer.heard,
         )
-        if last and last[0].files and not last[0].bytes:
-            tell(f"nothing had to be sent: all {last[0].files:,} files were there already")
+        transfer.tell_if_nothing_was_sent()
         if self.key is None:  # With one, an earlier launch may have come back, and nothing was sent.
             for one in sent:
                 memory.keep(one)
@@ -99,15 +95,34 @@ class Retry(Request):
     def launch(self, progress: Progress) -> JobStatus:
         """Create it as it was written down."""
         values = {**self.job.envs, **self.job.secrets}
+        transfer = _Transfer(progress)
         _, status = self.launcher.retry(
             self.of,
             {name: value for name, value in values.items() if value is not None},
             wait_for_gpu=self.wait_for_gpu,
             on_build_output=progress.build_output,
             on_waiting=progress.waiting,
-            on_sending=progress.sending,
+            on_sending=transfer.heard,
         )
+        transfer.tell_if_nothing_was_sent()
         return status
+
+
+class _Transfer:
+    """Passes on how far sending files has got, and knows how it went in the end."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._last: Sent | None = None
+
+    def heard(self, sent: Sent) -> None:
+        self._last = sent
+        self._progress.sending(sent)
+
+    def tell_if_nothing_was_sent(self) -> None:
+        if self._last and self._last.files and not self._last.bytes:
+            count = self._last.files
+            tell(f"nothing had to be sent: all {count:,} files were there already")
 
 
 def launch_and_return(request: Request, form: Form | None) -> int:
@@ -146,7 +161,12 @@ def launch_and_stay(request: Request) -> int:
             tell(f"detached: {request.title} goes on")
             _tell_how_to_come_back(launched)
         raise
-    tell_the_end(request.launcher, ended, pull_to=request.pull_to)
+    try:
+        tell_the_end(request.launcher, ended, pull_to=request.pull_to)
+    except (TrebuchetError, OSError) as error:  # of the outputs
+        if ended.state is JobState.SUCCEEDED:
+            raise
+        report(error, debug=False)  # The exit code tells of the job.
     return exit_code_for(ended)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -74,19 +75,27 @@ class JsonSink(_Open):
             sys.stdout.flush()
 
 
+_DRAWN_OVER = re.compile(r"\r(?=[^\r\n])")
+"""Back to the beginning of a line, to write there what hides all that stood on it."""
+
+
 class Labeller:
     """Puts the job's name and the time before each line.
 
     Args:
         labels: What to put before a job's lines, by its key; none for no labels.
         timestamps: Whether to put the time there.
+        on_terminal: Whether the text is drawn: then what a progress bar draws over its line gets them too.
     """
 
-    def __init__(self, labels: Mapping[str, str], *, timestamps: bool) -> None:
+    def __init__(self, labels: Mapping[str, str], *, timestamps: bool, on_terminal: bool = False) -> None:
         self._labels = labels
         self._timestamps = timestamps
+        self._on_terminal = on_terminal
         self._open: str | None = None
         """Whose line the sink is in the middle of."""
+        self._at_margin = False
+        """Whether what comes next on that line is drawn over its beginning."""
 
     def label(self, piece: Piece) -> str:
         """The piece as it is to be written after all pieces before it."""
@@ -96,11 +105,15 @@ class Labeller:
         prefix = self._labels.get(piece.key, "")
         if self._timestamps:
             prefix += piece.entry.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z") + " "
-        begins_line = self._open != piece.key
-        before = "\n" if begins_line and self._open is not None else ""
+        other = self._open not in {None, piece.key}
+        begins_line = self._open != piece.key or (self._at_margin and text[0] not in "\r\n")
         self._open = None if text.endswith("\n") else piece.key
+        self._at_margin = self._on_terminal and text.endswith("\r")
         inner = text.removesuffix("\n").replace("\n", "\n" + prefix)
-        return before + (prefix if begins_line else "") + inner + ("\n" if text.endswith("\n") else "")
+        if self._on_terminal:
+            inner = _DRAWN_OVER.sub(lambda _: "\r" + prefix, inner)
+        start = ("\n" if other else "") + (prefix if begins_line else "")
+        return start + inner + ("\n" if text.endswith("\n") else "")
 
 
 class LineSink(_Open):
@@ -108,7 +121,7 @@ class LineSink(_Open):
 
     def __init__(self, labels: Mapping[str, str], *, timestamps: bool) -> None:
         self._sinks = {
-            name: (sink, Labeller(labels, timestamps=timestamps))
+            name: (sink, Labeller(labels, timestamps=timestamps, on_terminal=sink.isatty()))
             for name, sink in (("stdout", sys.stdout), ("stderr", sys.stderr))
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from trebuchet.cli.completion import known_jobs
-from trebuchet.cli.console import printable, show, tell
+from trebuchet.cli.console import printable, show, tell, tell_note
+from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import Verb, pass_session, session_options
+from trebuchet.errors import UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
-    from trebuchet.client.pulling import PullProgress
+    from trebuchet.client.transfer import PullProgress
     from trebuchet.launcher import Launcher
 
 _BAR = 30
@@ -81,9 +84,19 @@ def pull(session: Session, what: str, path: str, dest: Path | None) -> None:
 
 
 def pull_outputs(launcher: Launcher, what: str, path: str, dest: Path | None) -> None:
-    """Bring outputs here, with a progress bar on a terminal."""
-    with Bar() as bar:
-        made = launcher.outputs(what).pull(path, dest, on_progress=bar.update)
+    """Bring outputs here, with a progress bar on a terminal.
+
+    Raises:
+        Detached: Ctrl-C ended it; what had come is kept.
+        TrebuchetError: Something could not be read.
+        OSError: Something could not be written.
+    """
+    try:
+        with Bar() as bar:
+            made = launcher.outputs(what).pull(path, dest, on_progress=bar.update, tell=bar.note)
+    except KeyboardInterrupt:
+        tell("interrupted: what has come is kept, and another pull to the same place goes on from there")
+        raise Detached(INTERRUPTED) from None
     tell(f"pulled {bar.summary} to {made}")
 
 
@@ -111,12 +124,18 @@ def rm(session: Session, what: tuple[str, ...], *, yes: bool) -> None:
     launcher = session.launcher
     jobs = [launcher.job(word) for word in what]
     for job in jobs:
-        found = launcher.outputs(job.key).list()
-        size = amount(sum(one.size for one in found))
+        size = _size_of_outputs(launcher, job.key)
         question = f"Delete the outputs of {printable(job.name)} ({job.key}), {size}, and its archived logs?"
         if yes or click.confirm(question, err=True):
             launcher.outputs(job.key).remove()
             tell(f"deleted the outputs and the archived logs of {printable(job.name)} ({job.key})")
+
+
+def _size_of_outputs(launcher: Launcher, key: str) -> str:
+    try:
+        return amount(sum(one.size for one in launcher.outputs(key).list()))
+    except UsageError:  # A job may leave what cannot even be listed; it must go all the same.
+        return "of unknown size"
 
 
 class Bar:
@@ -126,6 +145,7 @@ class Bar:
         self._shown = sys.stderr.isatty()
         self._next = 0.0
         self._last: PullProgress | None = None
+        self._lock = threading.Lock()
 
     @property
     def summary(self) -> str:
@@ -137,10 +157,18 @@ class Bar:
 
     def update(self, progress: PullProgress) -> None:
         """Take the next word of how far it got."""
-        self._last = progress
-        if self._shown and time.monotonic() >= self._next:
-            self._next = time.monotonic() + _REDRAWN_AFTER_S
-            self._draw(progress)
+        with self._lock:
+            self._last = progress
+            if self._shown and time.monotonic() >= self._next:
+                self._next = time.monotonic() + _REDRAWN_AFTER_S
+                self._draw(progress)
+
+    def note(self, text: str) -> None:
+        """Say something about a file, above the bar."""
+        with self._lock:
+            self._clear()
+            tell_note(printable(text))
+            self._next = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -148,6 +176,9 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         if self._shown:
             sys.stderr.write("\r\x1b[K")
 

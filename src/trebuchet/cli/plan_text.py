@@ -59,7 +59,7 @@ _DIALECTS = {"oumi": "Oumi's job file", "skypilot": "SkyPilot's task file"}
 def _rows(
     plan: Plan, job: JobConfig, spec: SandboxSpec, sent: Sequence[Travelling]
 ) -> Iterator[tuple[str, str]]:
-    yield "image", _image(spec.image)
+    yield "image", _image(spec.image, plan.cloud)
     yield from _labelled("gpu", [_candidate(each) for each in plan.candidates])
     yield "cpu", _cpu(spec)
     yield "timeout", duration(spec.timeout_s)
@@ -83,9 +83,11 @@ def _labelled(label: str, texts: list[str]) -> Iterator[tuple[str, str]]:
         yield ("" if index else label), printable(text)
 
 
-def _image(image: ImageSpec) -> str:
+def _image(image: ImageSpec, cloud: str) -> str:
     if image.registry_ref:
         parts = [image.registry_ref]
+    elif cloud == "local":
+        parts = ["this machine's own system"]
     else:
         parts = ["Debian slim" + (f", Python {image.python_version}" if image.python_version else "")]
     if image.apt_packages:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -42,8 +41,6 @@ class _SdkSide(Protocol):
     """What the engines offer beside their contract."""
 
     def handle(self, sandbox_id: str) -> Any: ...
-
-    def machine(self) -> dict[str, int]: ...
 
 
 class Client:
@@ -388,15 +385,9 @@ class LocalClient(Client):
     cloud = "local"
 
     def _machine(self) -> Machine:
-        from trebuchet.plan.machine import Machine  # noqa: PLC0415 - a status makes no plan
+        from trebuchet.client.machine import look_at  # noqa: PLC0415 - a status makes no plan
 
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return Machine(
-            gpus=cast("_SdkSide", self._context.engine).machine(),
-            any_gpu=os.environ.get("TREBUCHET_LOCAL_GPU_ANY") == "1",
-            cpus=os.cpu_count(),
-            memory_mib=memory // 2**20,
-        )
+        return look_at(self._context.engine)
 
 
 def _here() -> Path:

@@ -14,6 +14,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from trebuchet.client.sinks import Comparing, Sink, StoppedError
 from trebuchet.engines.base import STRETCH_BYTES, Stretch
 from trebuchet.errors import NotFoundError
 
@@ -22,12 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PREFIX = ".trebuchet-pull-"
-_ZEROS = bytes(1 << 16)
 _LOOKS_AGAIN_S = 0.1
-
-
-class StoppedError(OSError):
-    """The transfer was given up, so nothing is written any more."""
 
 
 class Draft:
@@ -51,6 +47,13 @@ class Draft:
         self._lock = threading.Lock()
         self._file = self._locked()
 
+    def stretches(self) -> list[Stretch]:
+        """All of it, in parts."""
+        return [
+            Stretch(start, min(STRETCH_BYTES, self._size - start))
+            for start in range(0, self._size, STRETCH_BYTES)
+        ]
+
     def missing(self, on_bytes: Callable[[int], None]) -> list[Stretch]:
         """The stretches that have still to come, once those that came earlier are checked.
 
@@ -59,9 +62,8 @@ class Draft:
         """
         known = self._known()
         missing = list[Stretch]()
-        for start in range(0, self._size, STRETCH_BYTES):
-            one = Stretch(start, min(STRETCH_BYTES, self._size - start))
-            if start in known and known[start] == self._digest(one):
+        for one in self.stretches():
+            if one.start in known and known[one.start] == self._digest(one):
                 on_bytes(one.length)
             else:
                 missing.append(one)
@@ -78,6 +80,10 @@ class Draft:
     def sink(self) -> Sink:
         """A file of its own to write a stretch into, which leaves holes where there is nothing but zeros."""
         return Sink(os.dup(self._file.fileno()), self._stopped, target=self._target)
+
+    def comparing(self) -> Comparing:
+        """A file of its own that compares what is written into it with what is here."""
+        return Comparing(os.dup(self._file.fileno()), self._stopped, target=self._target)
 
     def came(self, stretch: Stretch) -> None:
         """Write down that a stretch is here."""
@@ -151,54 +157,3 @@ def _is_locked(file: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-class Sink:
-    """Takes a stretch of a draft, with the methods of a file that the SDK's reader wants.
-
-    Args:
-        descriptor: Of the draft; closed with this.
-        stopped: Set when nothing is to be written any more.
-        target: What the file is to be called.
-
-    Attributes:
-        failure: What kept it from being written; the SDK tells it in words of its own.
-    """
-
-    def __init__(self, descriptor: int, stopped: threading.Event, *, target: Path) -> None:
-        self._descriptor = descriptor
-        self._stopped = stopped
-        self._target = target
-        self._at = 0
-        self.failure: OSError | None = None
-
-    def seek(self, offset: int, _whence: int = 0) -> int:
-        self._at = offset
-        return offset
-
-    def tell(self) -> int:
-        return self._at
-
-    def write(self, data: bytes) -> int:
-        """Write at the place it stands at."""
-        if self._stopped.is_set():
-            raise StoppedError("The transfer was given up.")
-        try:
-            if not self._is_a_hole(data):
-                data = data[: os.pwrite(self._descriptor, data, self._at)]
-        except OSError as error:
-            self.failure = OSError(error.errno, error.strerror, str(self._target))
-            raise
-        self._at += len(data)
-        return len(data)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-    def _is_a_hole(self, data: bytes) -> bool:
-        """Whether just these bytes are there already, being nothing but zeros."""
-        if data[0] or not all(
-            data.startswith(_ZEROS[: len(data) - at], at) for at in range(0, len(data), len(_ZEROS))
-        ):
-            return False
-        return os.pread(self._descriptor, len(data), self._at) == data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tarfile
 import threading
 from dataclasses import dataclass
@@ -175,17 +176,39 @@ class _Running:
 
 
 def _unpack(stream: BinaryIO, name: str, target: Path) -> None:
-    """Unpack what is packed under a name, under another; nothing lands outside of it."""
+    """Unpack what is packed under a name, under another; nothing lands outside of it.
+
+    Raises:
+        ControlPlaneError: What came is no archive of this, or would land elsewhere.
+    """
+    came = False
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
-                below = PurePosixPath(member.name).relative_to(name)
-                place = target / below
-                if below == PurePosixPath():
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                archive.extract(member.replace(name=place.name), path=place.parent, filter="data")
-    except tarfile.ReadError:
-        return  # Nothing came; the command's exit code says why.
+                came = True
+                _unpack_one(archive, member, name, target)
+    except tarfile.TarError as error:
+        if came or not isinstance(error, tarfile.ReadError):
+            raise ControlPlaneError(f"What the job sent as {name!r} cannot be unpacked: {error}.") from error
+        # Nothing came: the command's exit code says why.
+
+
+def _unpack_one(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, target: Path) -> None:
+    place = _place_of(member.name, name, target)
+    if place == target:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    if member.islnk():  # Another name of a file that came before; a stream cannot be read twice.
+        shutil.copy2(_place_of(member.linkname, name, target), place, follow_symlinks=False)
+    else:
+        archive.extract(member.replace(name=place.name), path=place.parent, filter="data")
+
+
+def _place_of(packed: str, name: str, target: Path) -> Path:
+    """Where something packed under a name goes."""
+    path = PurePosixPath(packed)
+    if ".." in path.parts or path.parts[:1] != (name,):
+        raise ControlPlaneError(f"What the job sent holds {packed!r}, which is not part of {name!r}.")
+    return target / path.relative_to(name)
 
 
 def _nothing() -> BinaryIO:

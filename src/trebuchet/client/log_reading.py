@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,11 @@ from trebuchet.logs.place import Place
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from typing import Self
 
+    from trebuchet.client.awaiting import Awaiting
     from trebuchet.lifecycle.log_chain import LogChain
     from trebuchet.logs.attempt import AttemptLog
     from trebuchet.logs.pieces import Piece
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class LogReading:
     """The entries of a log, oldest first. Iterate over it; close it where it is not read to its end.
 
-    `async for` works too: it waits for each entry in a thread.
+    `async for` works too: a thread waits for each entry, and waiting that is cancelled loses none.
 
     Args:
         pieces: What to read.
@@ -41,6 +42,7 @@ class LogReading:
     def __init__(self, pieces: Iterator[Piece], places: dict[str, Place]) -> None:
         self._pieces = pieces
         self._places = dict(places)
+        self._awaited: Awaiting[Piece] | None = None
 
     @property
     def cursor(self) -> str:
@@ -66,18 +68,24 @@ class LogReading:
         self._places[piece.key] = piece.place
         return piece.entry
 
-    def __aiter__(self) -> AsyncIterator[LogEntry]:
-        return self._awaited()
+    def __aiter__(self) -> Self:
+        return self
 
-    async def _awaited(self) -> AsyncIterator[LogEntry]:
-        while (entry := await asyncio.to_thread(next, self, None)) is not None:
-            yield entry
+    async def __anext__(self) -> LogEntry:
+        if self._awaited is None:
+            from trebuchet.client.awaiting import Awaiting  # noqa: PLC0415 - asyncio is heavy
+
+            self._awaited = Awaiting(self._pieces)
+        piece = await anext(self._awaited)
+        self._places[piece.key] = piece.place
+        return piece.entry
 
     def close(self) -> None:
         """Stop reading; the job goes on."""
         close = getattr(self._pieces, "close", None)
         if close is not None:
-            close()
+            with suppress(ValueError):  # A thread waits in it for a task that was cancelled.
+                close()
 
 
 def joined(

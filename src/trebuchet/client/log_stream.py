@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class ModalLogStream(io.TextIOBase):
         self._entries: Iterator[LogEntry] = iter(entries)
         self._pieces: list[str] = []
         self._ended = False
+        self._awaited: AsyncIterator[str] | None = None
 
     def readable(self) -> bool:
         return True
@@ -66,19 +68,21 @@ class ModalLogStream(io.TextIOBase):
                 break
         return "".join(taken)
 
-    async def __aiter__(self) -> AsyncIterator[str]:
-        """The lines, each waited for in a thread."""
-        import asyncio  # noqa: PLC0415 - heavy, and a status reads no log
+    def __aiter__(self) -> AsyncIterator[str]:
+        """The lines. A thread waits for each, and waiting that is cancelled loses none."""
+        if self._awaited is None:
+            from trebuchet.client.awaiting import Awaiting  # noqa: PLC0415 - asyncio is heavy
 
-        while line := await asyncio.to_thread(self.readline):
-            yield line
+            self._awaited = Awaiting(iter(self.readline, ""))
+        return self._awaited
 
     def close(self) -> None:
         """Stop reading; the job goes on."""
         if not self.closed:
             close = getattr(self._entries, "close", None)
             if close is not None:
-                close()
+                with suppress(ValueError):  # A thread waits in it for a task that was cancelled.
+                    close()
             self._pieces.clear()
         super().close()
 

@@ -14,7 +14,7 @@ from trebuchet.lifecycle.log_chain import archive_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from trebuchet.client.pulling import PullProgress
+    from trebuchet.client.transfer import PullProgress
     from trebuchet.engines.base import VolumeFile
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
@@ -86,23 +86,26 @@ class Outputs:
         dest: Path | None = None,
         *,
         on_progress: Callable[[PullProgress], None] | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> Path:
         """Bring a file or folder here, several files at a time.
 
         Each file gets its name when it is whole and checked. What is here already, of the same size and
         time, is not brought again, nor are the parts of a large file that came before a transfer broke
-        off: asked again, it goes on there.
+        off: asked again, it goes on there. A large file that only grows meanwhile comes as it was at the
+        beginning; one that is changed is brought once more, twice at most; one that is removed is left out.
 
         Args:
             path: Relative to `/outputs`; empty for all of it.
             dest: The file or folder to make; None for one of the same name in the current folder.
             on_progress: Called as bytes arrive, from several threads.
+            tell: Is told of files that the job changed meanwhile, from several threads.
 
         Returns:
             What was made.
 
         Raises:
-            NotFoundError: There is nothing to bring, or a file is not what it was at the beginning.
+            NotFoundError: There is nothing to bring, or a file was another each time that it was brought.
             OSError: It cannot be written here.
         """
         found = self.list(path)
@@ -112,13 +115,14 @@ class Outputs:
         base = PurePosixPath(path.strip("/"))
         if len(found) == 1 and not found[0].is_dir and found[0].path == str(base):
             target = _file_target(dest, base.name)
-            self._pull_all([(files[0], target)], on_progress)
+            self._pull_all([(files[0], target)], on_progress, tell, of_folder=False)
             return target
         target = dest or Path(base.name or f"outputs-{self._job.key}")
         for folder in (file for file in found if file.is_dir):
             (target / _below(folder.path, base)).mkdir(parents=True, exist_ok=True)
         target.mkdir(parents=True, exist_ok=True)
-        self._pull_all([(file, target / _below(file.path, base)) for file in files], on_progress)
+        pairs = [(file, target / _below(file.path, base)) for file in files]
+        self._pull_all(pairs, on_progress, tell, of_folder=True)
         return target
 
     def remove(self) -> None:
@@ -127,11 +131,25 @@ class Outputs:
         shutil.rmtree(archive_folder(self._home, self._job.key), ignore_errors=True)
 
     def _pull_all(
-        self, pairs: Sequence[tuple[OutputFile, Path]], on_progress: Callable[[PullProgress], None] | None
+        self,
+        pairs: Sequence[tuple[OutputFile, Path]],
+        on_progress: Callable[[PullProgress], None] | None,
+        tell: Callable[[str], None] | None,
+        *,
+        of_folder: bool,
     ) -> None:
         from trebuchet.client.pulling import Pull  # noqa: PLC0415 - listing needs none of it
+        from trebuchet.client.transfer import Progress, Transfer  # noqa: PLC0415 - likewise
 
-        Pull(self._engine, self._volume, self._path, on_progress).bring(pairs)
+        transfer = Transfer(
+            engine=self._engine,
+            volume=self._volume,
+            place=self._path,
+            progress=Progress(pairs, on_progress),
+            tell=tell or (lambda _message: None),
+            of_folder=of_folder,
+        )
+        Pull(transfer).bring(pairs)
 
     def _path(self, path: str) -> str:
         pure = PurePosixPath(self._job.key, path.strip("/"))

@@ -105,7 +105,7 @@ async def assemble(
     limits = Limits(**machine.disk_limits(state))
     async with ProcessHost(state, layers=layers, limits=limits) as host:
         world = _make_world(state, host, gpus, sharing)
-        await world.sandboxes.recover()
+        await world.lifecycle.recover()
         address = "{}:{}".format(*listening.getsockname())
         tokens = Tokens(token_id, token_secret)
         visits = Visits(tokens)
@@ -125,15 +125,33 @@ async def assemble(
 
 def _make_world(state: Path, host: ProcessHost, gpus: str | None, sharing: Sharing) -> World:
     rates = Rates(machine.declared_rates())
+    builds_layers = machine.builds_layers()
     if gpus is not None:
         declared = machine.declared_gpus(gpus)
         names = [name for name, count in declared.items() for _ in range(count)]
         room = Room(**machine.declared_room())
-        return World(state, host, gpus=names, room=room, sharing=sharing, rates=rates)
+        return World(
+            state,
+            host,
+            gpus=names,
+            room=room,
+            sharing=sharing,
+            rates=rates,
+            builds_layers=builds_layers,
+        )
     room = Room(**machine.real_room() | machine.declared_room())
     devices = nvidia.devices()
     names, minors = [device.name for device in devices], [device.minor for device in devices]
-    return World(state, host, gpus=names, minors=minors, room=room, sharing=sharing, rates=rates)
+    return World(
+        state,
+        host,
+        gpus=names,
+        minors=minors,
+        room=room,
+        sharing=sharing,
+        rates=rates,
+        builds_layers=builds_layers,
+    )
 
 
 def _bind(state: Path, port: int | None) -> socket.socket:

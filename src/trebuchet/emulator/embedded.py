@@ -95,7 +95,7 @@ class EmbeddedEngine:
 
         def hold(parts: Parts) -> None:
             parts.world.gpus.hold(held)
-            parts.world.sandboxes.admit_waiting()
+            parts.world.lifecycle.admit_waiting()
 
         self._do(hold)
 
@@ -133,9 +133,9 @@ class EmbeddedEngine:
 
 
 async def _end_sandboxes(parts: Parts) -> None:
-    sandboxes = parts.world.sandboxes
+    sandboxes, lifecycle = parts.world.sandboxes, parts.world.lifecycle
     async with asyncio.timeout(END_TIMEOUT_S):
-        while sandboxes.busy:
+        while lifecycle.busy:
             for sandbox in sandboxes.running():
-                sandboxes.terminate(sandbox.id)
+                lifecycle.terminate(sandbox.id)
             await asyncio.sleep(LOOK_S)

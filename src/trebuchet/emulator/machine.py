@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator import nvidia
 from trebuchet.emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from decimal import Decimal
-    from pathlib import Path
 
 DECLARED = re.compile(r"(?:(\d+)x)?([A-Za-z][A-Za-z0-9-]*\d[A-Za-z0-9-]*)")
 """Every name of a GPU has a letter first and a digit somewhere."""
+_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_CONDA = Path("/etc/profile.d/conda.sh")
+_PACKAGE_LISTS = Path("/var/lib/apt/lists")
 NUMBER = re.compile(r"\d+(\.\d+)?")
 THREADS_A_CORE = 2
 """Modal counts physical cores, the operating system threads."""
@@ -88,6 +93,34 @@ def declared_room() -> dict[str, float]:
     """
     names = {"cpus": "TREBUCHET_LOCAL_CPUS", "memory_mib": "TREBUCHET_LOCAL_MEMORY_MIB"}
     return {key: _number(name, os.environ[name]) for key, name in names.items() if os.environ.get(name)}
+
+
+def programs(names: Iterable[str]) -> frozenset[str]:
+    """Which of these commands sandboxes find among the host's; `conda` also where only a login shell does."""
+    found = {name for name in names if shutil.which(name, path=_SEARCH_PATH)}
+    return frozenset(found | ({"conda"} if _CONDA.exists() else set()))
+
+
+def has_package_lists() -> bool:
+    """Whether `apt-get install` knows of packages without an update."""
+    return any(_PACKAGE_LISTS.glob("*_Packages*"))
+
+
+def builds_layers() -> bool:
+    """Whether what is added to Modal's own base image is really added to the host's files for a sandbox.
+
+    `TREBUCHET_LOCAL_LAYERS=recorded` takes these as they are, which is fast and needs no network.
+
+    Raises:
+        EmulatorError: It says something else.
+    """
+    said = os.environ.get("TREBUCHET_LOCAL_LAYERS") or "built"
+    if said not in {"built", "recorded"}:
+        raise EmulatorError(
+            f"TREBUCHET_LOCAL_LAYERS={said} means nothing.",
+            "`built` adds what an image asks for, `recorded` takes this machine as it is.",
+        )
+    return said == "built"
 
 
 def disk_limits(state: Path) -> dict[str, int]:

@@ -143,7 +143,7 @@ class Web:
 
     async def get_waiting(self, _: web.Request) -> web.Response:
         """What each sandbox that was not started yet waits for, by its id and by its name."""
-        return web.json_response(self._site.world.sandboxes.waiting())
+        return web.json_response(self._site.world.lifecycle.waiting())
 
     async def get_calls(self, _: web.Request) -> web.Response:
         """How often each call was made."""
@@ -173,7 +173,7 @@ class Web:
         if not isinstance(held, dict):
             raise InvalidError('Say how many of which type: {"H100": 8}.')
         self._site.world.gpus.hold(cast("dict[str, int]", held))
-        self._site.world.sandboxes.admit_waiting()
+        self._site.world.lifecycle.admit_waiting()
         return web.Response()
 
 

@@ -17,7 +17,7 @@ from trebuchet.errors import LocalEngineError
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from trebuchet.engines.base import Observation
@@ -65,7 +65,12 @@ class LocalAccess:
 
 def _credentials(endpoint: daemon.Endpoint) -> Credentials:
     return Credentials(
-        endpoint.url, endpoint.token_id, endpoint.token_secret, ENVIRONMENT, memory_is_a_limit=True
+        endpoint.url,
+        endpoint.token_id,
+        endpoint.token_secret,
+        ENVIRONMENT,
+        memory_is_a_limit=True,
+        is_this_machine=True,
     )
 
 
@@ -122,6 +127,14 @@ class LocalEngine(SdkEngine):
         """
         with _told_as_ours():
             return machine.gpus()
+
+    def programs(self, names: Iterable[str]) -> frozenset[str]:
+        """Which of these commands sandboxes find on this machine."""
+        return machine.programs(names)
+
+    def has_package_lists(self) -> bool:
+        """Whether Debian's package manager knows of packages here without asking anybody."""
+        return machine.has_package_lists()
 
 
 class LocalDaemon:

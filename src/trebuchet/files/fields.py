@@ -111,6 +111,9 @@ _BOTH: dict[str, Field] = {
     "restart_on": Field(
         Listed(Either((INTEGER, TEXT))), "What starts it again: preempted, failure, or exit codes."
     ),
+    "image_secret": Field(
+        TEXT, "The named secret that opens the registry of image_id: REGISTRY_USERNAME and REGISTRY_PASSWORD."
+    ),
     "max_duration": Field(DURATION, "How long all attempts together may take."),
     "max_cost": Field(NUMBER, "US dollars that all attempts together may cost."),
 }

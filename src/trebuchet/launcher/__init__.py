@@ -12,6 +12,7 @@ from __future__ import annotations
 from trebuchet.launcher.clouds import Cloud, LocalCloud, ModalCloud
 from trebuchet.launcher.clusters import Cluster, ModalCluster
 from trebuchet.launcher.default import (
+    attach,
     cancel,
     down,
     events,
@@ -27,15 +28,18 @@ from trebuchet.launcher.default import (
     wait,
     which_clouds,
 )
+from trebuchet.launcher.handles import JobHandle
 from trebuchet.launcher.launcher import Launcher
 
 __all__ = [
     "Cloud",
     "Cluster",
+    "JobHandle",
     "Launcher",
     "LocalCloud",
     "ModalCloud",
     "ModalCluster",
+    "attach",
     "cancel",
     "down",
     "events",

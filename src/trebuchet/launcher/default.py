@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trebuchet.job import JobConfig
     from trebuchet.launcher.clouds import Cloud
     from trebuchet.launcher.clusters import Cluster
+    from trebuchet.launcher.handles import JobHandle
     from trebuchet.ledger import Event
     from trebuchet.status import JobStatus
 
@@ -72,6 +73,11 @@ def wait(refs: Sequence[str], **options: Any) -> list[JobStatus]:
 def logs(ref: str, **options: Any) -> LogReading:
     """See `Launcher.logs`."""
     return _launcher().logs(ref, **options)
+
+
+def attach(ref: str) -> JobHandle:
+    """See `Launcher.attach`."""
+    return _launcher().attach(ref)
 
 
 def events(ref: str) -> list[Event]:

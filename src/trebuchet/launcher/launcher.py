@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trebuchet.errors import JobNotFoundError, UsageError
 from trebuchet.launcher import ending, refresh, search
 from trebuchet.launcher.clouds import CLOUDS, Cloud
+from trebuchet.launcher.handles import JobHandle
 from trebuchet.launcher.log_access import LogAccess
 from trebuchet.launcher.progress import Told
 from trebuchet.launcher.upkeep import Upkeep
@@ -244,6 +245,14 @@ class Launcher(LogAccess, Upkeep):
             JobNotFoundError: There is none, or a prefix fits several.
         """
         return search.find_job(self, ref, cached=False)
+
+    def attach(self, ref: str) -> JobHandle:
+        """A job, named as `find` takes it, to be asked and told: its logs, its outputs, its end.
+
+        Raises:
+            JobNotFoundError: There is none, or a prefix fits several.
+        """
+        return JobHandle(self, self.job(ref).key)
 
     def jobs(self, *, cloud: str | None = None, cluster: str | None = None) -> list[JobStatus]:
         """What the ledger knows, newest first, nothing looked up; [] where it knows nothing."""

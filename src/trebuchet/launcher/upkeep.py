@@ -109,12 +109,14 @@ class Upkeep(ABC):
     def prune(self, *, older_than_s: float) -> int:
         """Forget the jobs that ended longer ago than that, and their logs; how many there were."""
         from trebuchet.lifecycle.log_chain import archive_folder  # noqa: PLC0415 - a status reads no log
+        from trebuchet.lifecycle.transfers import transfer_path  # noqa: PLC0415 - and sends nothing
 
         gone = self.contexts.ledger.prune(before=self.contexts.clock.now() - older_than_s)
         home = self.contexts.settings.home
         for key in gone:
             shutil.rmtree(archive_folder(home, key), ignore_errors=True)
-            log_path(self.contexts.settings, key).unlink(missing_ok=True)
+            for place in (log_path, transfer_path):
+                place(self.contexts.settings, key).unlink(missing_ok=True)
         return len(gone)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import threading
@@ -24,8 +25,17 @@ _PATIENCE_S = 60.0
 _DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CORRUPT_INDEX", "SQLITE_CORRUPT_SEQUENCE"})
 
 
+_BESIDE = ("-wal", "-shm")
+"""What SQLite keeps beside a file: its newest writes, and where they are."""
+
+_FileId = tuple[int, int]
+
+
 class Database:
     """Connections to one file. Each is used by one thread at a time, and there are as many as that needs.
+
+    The file is the one that lies at the path: where another process has set it aside as damaged, or somebody
+    has removed it, the next use begins with the new one, and nothing is written where nobody will read it.
 
     Args:
         path: The file; it and its folder are made, private to the user.
@@ -44,10 +54,12 @@ class Database:
         self._pid = os.getpid()
         self._era = 0
         self._lock = threading.Lock()
+        self._opening = threading.RLock()
+        self._file: _FileId | None = None
         with self._errors():
             self._make_private()
             filesystem.check(path.parent)
-        self._migrate()
+        self._open()
 
     @property
     def rebuild_marker(self) -> Path:
@@ -102,6 +114,8 @@ class Database:
 
     @contextmanager
     def _connection(self) -> Generator[sqlite3.Connection]:
+        if self._file != _file_at(self.path):
+            self._open_again()
         with self._lock:
             if self._pid != os.getpid():
                 # What came through a fork is the parent's: neither to be used nor to be closed here.
@@ -126,10 +140,45 @@ class Database:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
+    def _open(self) -> None:
+        self._file = _file_at(self.path)
+        self._migrate()
+
+    def _open_again(self) -> None:
+        """The file at the path is not the one that was opened, or there is none."""
+        with self._opening:
+            if (there := _file_at(self.path)) == self._file:
+                return  # Another thread was faster.
+            self.close()
+            with self._errors():
+                self._make_private()
+            if there is None and self._file is not None:
+                self._say_begun_anew("The ledger was removed")
+            self._open()
+
     def _make_private(self) -> None:
+        if self.path.exists():
+            return
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError):
+        with self._alone():
+            self._make_file()
+
+    def _make_file(self) -> None:
+        """Make the file, if there is none; what a removed one left beside it would be taken for its own."""
+        if not self.path.exists():
+            for suffix in _BESIDE:
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+    @contextmanager
+    def _alone(self) -> Generator[None]:
+        """No other process makes the file, or sets it aside, until the block ends."""
+        lock = os.open(self.path.with_name(f"{self.path.stem}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
     def _migrate(self) -> None:
         with self._errors():
@@ -139,6 +188,7 @@ class Database:
                 if error.sqlite_errorname not in _DAMAGE:
                     raise
                 self._put_aside()
+                self._file = _file_at(self.path)
                 version = self._version()
             if version > len(MIGRATIONS):
                 raise LedgerError(
@@ -176,21 +226,25 @@ class Database:
             raise
 
     def _put_aside(self) -> None:
+        """Move the damaged file away, unless another process has done so."""
         self.close()
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        self.set_aside = self.path.with_name(
-            f"{self.path.stem}.damaged-{stamp}-{os.getpid()}{self.path.suffix}"
-        )
-        for suffix in ("-wal", "-shm", ""):
-            with suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").rename(f"{self.set_aside}{suffix}")
-        self._make_private()
+        with self._alone():
+            if _file_at(self.path) != self._file:
+                return
+            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+            self.set_aside = self.path.with_name(
+                f"{self.path.stem}.damaged-{stamp}-{os.getpid()}{self.path.suffix}"
+            )
+            for suffix in (*_BESIDE, ""):
+                with suppress(FileNotFoundError):
+                    Path(f"{self.path}{suffix}").rename(f"{self.set_aside}{suffix}")
+            self._make_file()
+        self._say_begun_anew(f"The ledger was damaged; it was set aside as {self.set_aside}")
+
+    def _say_begun_anew(self, why: str) -> None:
         self.rebuild_marker.touch(mode=0o600)
-        warnings.warn(
-            f"The ledger was damaged; it was set aside as {self.set_aside} and begun anew. "
-            "What runs is found again by its tags; history is lost.",
-            stacklevel=2,
-        )
+        told = "What runs is found again by its tags; history is lost."
+        warnings.warn(f"{why} and begun anew. {told}", stacklevel=2)
 
     @contextmanager
     def _errors(self) -> Generator[None]:
@@ -237,6 +291,14 @@ class Database:
                 f"Another process has held the ledger {self.path} for a minute.", hint="Try again."
             )
         return LedgerError(f"The ledger {self.path} cannot be used: {error}.")
+
+
+def _file_at(path: Path) -> _FileId | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _when_free(connection: sqlite3.Connection, statement: str) -> None:

@@ -14,7 +14,7 @@ from trebuchet.lifecycle.cancel import cancel
 from trebuchet.lifecycle.context import whoami
 from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound, make_intent
-from trebuchet.lifecycle.transfers import told_elsewhere
+from trebuchet.lifecycle.transfers import last_told, told_elsewhere
 from trebuchet.lifecycle.values import keep, require_bucket_keys
 from trebuchet.uploads import require_source
 
@@ -157,6 +157,8 @@ def await_id(context: Context, job: Job, *, progress: Progress) -> Job:
         if job.end_at is not None and job.failure is not None:
             raise failure_of(job)
         if job.sandbox_id is not None or job.end_at is not None:
+            if sent := last_told(context.settings, job.key):
+                progress.sending(sent)
             return job
         if printed := build.news():
             progress.build_output(printed)

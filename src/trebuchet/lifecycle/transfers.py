@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from trebuchet.settings import Settings
 
 
-def _place(settings: Settings, key: str) -> Path:
+def transfer_path(settings: Settings, key: str) -> Path:
+    """Where it is told how far sending a job's files has got."""
     return settings.home / "builds" / f"{key}.sent"
 
 
@@ -24,11 +25,15 @@ def _place(settings: Settings, key: str) -> Path:
 def transfer_told(
     settings: Settings, key: str, on_sent: Callable[[Sent], None] | None
 ) -> Generator[Callable[[Sent], None]]:
-    """What to tell of a transfer while the block runs: it goes to `on_sent`; without one, to a small file."""
+    """What to tell of a transfer while the block runs: it goes to `on_sent`; without one, to a small file.
+
+    The file stays where all went well, for whoever waits may look for its last word only later.
+    """
     if on_sent is not None:
         yield on_sent
         return
-    place = _place(settings, key)
+    place = transfer_path(settings, key)
+    place.unlink(missing_ok=True)
 
     def write(sent: Sent) -> None:
         whole = sent.of or sent
@@ -39,14 +44,22 @@ def transfer_told(
 
     try:
         yield write
-    finally:
+    except BaseException:
         place.unlink(missing_ok=True)
+        raise
 
 
 def told_elsewhere(settings: Settings, key: str) -> Sent | None:
     """How far another process has got that creates a job's sandbox; None where it sends nothing."""
     try:
-        files, size, of_files, of_size = json.loads(_place(settings, key).read_text("ascii"))
+        files, size, of_files, of_size = json.loads(transfer_path(settings, key).read_text("ascii"))
     except (FileNotFoundError, ValueError):
         return None
     return Sent(files=files, bytes=size, of=Sent(files=of_files, bytes=of_size))
+
+
+def last_told(settings: Settings, key: str) -> Sent | None:
+    """How far it got in all, where the sandbox has an id; nobody is told after this."""
+    sent = told_elsewhere(settings, key)
+    transfer_path(settings, key).unlink(missing_ok=True)
+    return sent

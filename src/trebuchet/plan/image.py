@@ -10,12 +10,14 @@ from trebuchet.plan import tools
 from trebuchet.sandbox import ImageSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from trebuchet.job import JobConfig
     from trebuchet.plan.accelerators import Gpu
     from trebuchet.plan.alternatives import Alternative
     from trebuchet.plan.findings import Findings
+    from trebuchet.plan.machine import Machine, Place
 
-_APT = ("zip", "curl", "git")
 _PIP = ("awscli",)
 _CUDA_BASE = "nvidia/cuda:12.8.1-devel-ubuntu24.04"
 _PYTHON_ON_CUDA = "3.12"
@@ -34,7 +36,9 @@ _SERVER = "SKYPILOT_DOCKER_SERVER"
 _LOGIN = ("SKYPILOT_DOCKER_USERNAME", "SKYPILOT_DOCKER_PASSWORD")
 
 
-def image(job: JobConfig, wanted: Alternative, gpu: Gpu | None, cloud: str, findings: Findings) -> ImageSpec:
+def image(
+    job: JobConfig, wanted: Alternative, gpu: Gpu | None, place: Place, findings: Findings
+) -> ImageSpec:
     """The image of one candidate."""
     field, value = wanted.place("image_id"), wanted.get("image_id")
     findings.translated(field)
@@ -44,12 +48,31 @@ def image(job: JobConfig, wanted: Alternative, gpu: Gpu | None, cloud: str, find
         findings.noted(
             where, "is run as it is", "it calls docker, and there is no Docker daemon in a sandbox"
         )
+    secret = _secret(job, value is None, findings)
     if value is None:
-        return _default(script, gpu, cloud)
+        if place.cloud == "local" and place.machine is not None and place.machine.programs is not None:
+            return _on_machine(script, place.machine, place.machine.programs, findings)
+        return _default(script, gpu, place.cloud)
     reference = _reference(field, value, findings)
     if reference is None:
         return ImageSpec()
-    return ImageSpec(registry_ref=_on_server(job, reference, findings), registry_login=_login(job))
+    reference = _on_server(job, reference, findings)
+    if secret is not None:
+        return ImageSpec(registry_ref=reference, registry_secret=secret)
+    return ImageSpec(registry_ref=reference, registry_login=_login(job))
+
+
+def _secret(job: JobConfig, unused: bool, findings: Findings) -> str | None:
+    """The named secret that opens the registry, if the job names one."""
+    field, name = "image_secret", job.image_secret
+    findings.translated(field)
+    if name is None:
+        return None
+    if not name.strip():
+        findings.refused(field, "it names no secret", "name one of the control plane's, or leave it out")
+    elif unused:
+        findings.noted(field, "is not used", "the default image needs no login")
+    return name
 
 
 def _login(job: JobConfig) -> tuple[str, str] | None:
@@ -70,9 +93,28 @@ def _default(script: str, gpu: Gpu | None, cloud: str) -> ImageSpec:
     return ImageSpec(
         registry_ref=_CUDA_BASE if cuda else None,
         python_version=_PYTHON_ON_CUDA if cuda else None,
-        apt_packages=tuple(dict.fromkeys((*_APT, *tools.debian_packages(script)))),
+        apt_packages=tuple(dict.fromkeys((*tools.BASICS.values(), *tools.debian_packages(script)))),
         pip_packages=(*_PIP, "uv") if tools.wants_uv(script) else _PIP,
         commands=(_CONDA,) if tools.wants_conda(script) else (),
+    )
+
+
+def _on_machine(script: str, machine: Machine, there: Collection[str], findings: Findings) -> ImageSpec:
+    """What the machine's own system, which the default image is here, lacks of what scripts call for."""
+    conda = "conda" not in there and tools.wants_conda(script)
+    lacks = tools.missing(f"{script}\ncurl" if conda else script, there)
+    commands = [_CONDA] if conda else []
+    if "apt-get" not in there:
+        if lacks:
+            why = f"this machine lacks what it calls ({', '.join(lacks)}), and apt-get to add it"
+            findings.noted("run", "is run as it is", why)
+        lacks = {}
+    elif not lacks and not machine.package_lists and tools.calls(script, "apt-get", "apt"):
+        commands.insert(0, "apt-get update")
+    return ImageSpec(
+        apt_packages=tuple(dict.fromkeys(lacks.values())),
+        pip_packages=_PIP if "aws" not in there and tools.calls(script, "aws") else (),
+        commands=tuple(commands),
     )
 
 

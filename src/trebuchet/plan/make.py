@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from trebuchet.plan.environment import environment, tool_variables
 from trebuchet.plan.findings import Findings
 from trebuchet.plan.hidden import refuse_hidden
 from trebuchet.plan.image import image
+from trebuchet.plan.machine import Place
 from trebuchet.plan.model import Plan
 from trebuchet.plan.priority import priority
 from trebuchet.plan.promises import promises, resource_promises
@@ -33,14 +34,6 @@ if TYPE_CHECKING:
     from trebuchet.job import JobConfig
     from trebuchet.plan.alternatives import Alternative
     from trebuchet.plan.machine import Machine
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a job is to run, and what is there."""
-
-    cloud: str
-    machine: Machine | None
 
 
 def make_plan(
@@ -74,7 +67,7 @@ def make_plan(
     promises(job, findings)
     restarts(job, findings)
     common = _common(job, cloud, cache_volume, LocalPaths(here, home), findings)
-    candidates = _candidates(job, _Place(cloud, machine), common, findings)
+    candidates = _candidates(job, Place(cloud, machine), common, findings)
     account, notes = close_account(job, findings)
     return Plan(
         account=account,
@@ -122,7 +115,7 @@ def _common(
     )
 
 
-def _candidates(job: JobConfig, place: _Place, common: SandboxSpec, findings: Findings) -> list[SandboxSpec]:
+def _candidates(job: JobConfig, place: Place, common: SandboxSpec, findings: Findings) -> list[SandboxSpec]:
     """In order of preference, each once. An alternative that cannot be had is noted where another one can."""
     found: list[SandboxSpec] = []
     apart: list[tuple[Alternative, Findings]] = []
@@ -144,7 +137,7 @@ def _candidates(job: JobConfig, place: _Place, common: SandboxSpec, findings: Fi
 
 
 def _alternative(
-    job: JobConfig, wanted: Alternative, place: _Place, common: SandboxSpec, findings: Findings
+    job: JobConfig, wanted: Alternative, place: Place, common: SandboxSpec, findings: Findings
 ) -> list[SandboxSpec]:
     alternative_cloud(job, wanted, place.cloud, findings)
     machine_kind(wanted, place.cloud, findings)
@@ -161,7 +154,7 @@ def _alternative(
         found.append(
             replace(
                 spec,
-                image=image(job, wanted, gpu, place.cloud, findings),
+                image=image(job, wanted, gpu, place, findings),
                 gpu=str(gpu) if gpu else None,
                 cpu=asked.cpu,
                 memory_mib=asked.memory_mib,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+BASICS = {"zip": "zip", "curl": "curl", "git": "git"}
+"""Commands that every default image on Modal has, and their Debian packages."""
 _PACKAGES = {
     "wget": "wget",
     "unzip": "unzip",
@@ -33,6 +39,8 @@ _PACKAGES = {
     "g++": "build-essential",
     "make": "build-essential",
 }
+PROGRAMS = (*BASICS, *_PACKAGES, "aws", "conda", "apt-get")
+"""What it is worth knowing of a machine whether it has."""
 _LOOKED_AT = 131_072
 """Characters; a longer script cannot be sent."""
 
@@ -59,6 +67,12 @@ def calls(script: str, *commands: str) -> bool:
 def debian_packages(script: str) -> list[str]:
     """Debian packages for the commands that a script runs and a slim image lacks, each once."""
     return list(dict.fromkeys(package for command, package in _PACKAGES.items() if calls(script, command)))
+
+
+def missing(script: str, there: Collection[str]) -> dict[str, str]:
+    """The commands that a script runs and a machine lacks, with their Debian packages."""
+    known = {**BASICS, **_PACKAGES}
+    return {name: known[name] for name in known if name not in there and calls(script, name)}
 
 
 def wants_uv(script: str) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from io import StringIO
+from queue import Queue
 
 import pytest
 from hypothesis import given
@@ -74,3 +76,63 @@ def test_entries_can_be_awaited() -> None:
         return [entry.message async for entry in LogReading(iter(pieces), {})]
 
     assert asyncio.run(read()) == ["a", "b"]
+
+
+def test_waiting_that_is_cancelled_loses_no_entry_and_nobody_waits_for_its_thread() -> None:
+    """A log is silent for long: a program that waited for a while must get on, and may come back."""
+    said: Queue[str | None] = Queue()
+    pieces = (
+        Piece("k", LogEntry(WHEN, "stdout", text), Place(number))
+        for number, text in enumerate(iter(said.get, None), start=1)
+    )
+    reading = LogReading(pieces, {})
+
+    async def wait_briefly() -> LogEntry | None:
+        try:
+            return await asyncio.wait_for(anext(reading), 0.05)
+        except TimeoutError:
+            return None
+
+    before = time.monotonic()
+    assert asyncio.run(wait_briefly()) is None
+    assert time.monotonic() - before < 5
+    start = reading.cursor
+    said.put("here")
+    assert asyncio.run(wait_briefly()) == LogEntry(WHEN, "stdout", "here")
+    assert reading.cursor != start
+    assert asyncio.run(wait_briefly()) is None
+    reading.close()
+    said.put(None)
+
+
+def test_a_stream_of_lines_that_is_waited_for_in_vain_can_be_waited_for_again() -> None:
+    said: Queue[str | None] = Queue()
+    stream = ModalLogStream(LogEntry(WHEN, "stdout", text) for text in iter(said.get, None))
+
+    async def wait_briefly() -> str | None:
+        try:
+            return await asyncio.wait_for(anext(aiter(stream)), 0.05)
+        except TimeoutError:
+            return None
+
+    said.put("begun ")
+    assert asyncio.run(wait_briefly()) is None
+    said.put("and ended\n")
+    assert asyncio.run(wait_briefly()) == "begun and ended\n"
+    said.put(None)
+
+
+def test_two_tasks_do_not_wait_for_one_item() -> None:
+    said: Queue[str | None] = Queue()
+    stream = ModalLogStream(LogEntry(WHEN, "stdout", text) for text in iter(said.get, None))
+
+    async def both() -> list[str | BaseException]:
+        tasks = [asyncio.ensure_future(anext(aiter(stream))) for _ in range(2)]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        said.put("one\n")
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, second = asyncio.run(both())
+    assert first == "one\n"
+    assert isinstance(second, RuntimeError)
+    said.put(None)

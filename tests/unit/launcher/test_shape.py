@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 import sys
@@ -83,6 +84,25 @@ def test_logs_come_as_a_text_stream_without_our_markers(bench: Bench) -> None:
         cluster.get_logs_stream("another")
 
 
+def test_a_job_is_attached_to_by_another_process_and_says_all_about_itself(bench: Bench) -> None:
+    status = bench.up("echo one; echo two >&2; sleep 0.2; printf three; echo 3 > /outputs/model")
+    job = bench.another().attach(status.id)
+    assert job == bench.launcher.attach(status.key)
+
+    async def read() -> tuple[str, list[str]]:
+        entries = "".join([entry.message async for entry in job.logs(follow=True)])
+        return entries, [line async for line in job.get_logs_stream()]
+
+    assert [entry.source for entry in job.logs(follow=True)] == ["stdout", "stderr", "stdout"]
+    assert asyncio.run(read()) == ("one\ntwo\nthree", ["one\n", "two\n", "three"])
+    assert job.get_logs_stream().read() == "one\ntwo\nthree"
+    assert "".join(entry.message for entry in job.logs(source="stderr")) == "two\n"
+    assert job.wait() == job.status()
+    assert job.cancel().state is JobState.SUCCEEDED
+    assert [file.path for file in job.outputs().list()] == ["model"]
+    assert "created" in [event.kind for event in job.events()]
+
+
 def test_the_log_of_a_job_that_waits_for_a_gpu_begins_when_it_runs(bench: Bench) -> None:
     bench.engine.hold_gpus(H100=4)
     status = bench.up("echo here", gpu="H100")
@@ -121,6 +141,7 @@ def test_the_public_names_are_all_there_and_sorted() -> None:
     assert trebuchet.__all__ == sorted(trebuchet.__all__)
     assert all(getattr(trebuchet, name) is not None for name in trebuchet.__all__)
     assert callable(trebuchet.status)
+    assert callable(trebuchet.logs)
 
 
 def test_importing_the_package_is_cheap() -> None:

@@ -7,6 +7,7 @@ import os
 import resource
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,52 @@ def test_damage_in_the_middle_is_noticed_and_the_next_opening_works(path: Path) 
     with pytest.warns(UserWarning, match="set aside"), pytest.raises(LedgerError, match="damaged"):
         _read_all(path)
     assert Ledger(path).jobs() == []
+
+
+@pytest.mark.filterwarnings("ignore:The ledger was damaged")
+def test_many_that_notice_the_same_damage_set_aside_the_damaged_file_alone(path: Path) -> None:
+    stays = Ledger(path)
+    stays.add(make_job("lost"), {}, ())
+    _spoil(path)
+    start = threading.Barrier(8)
+
+    def open_and_write(number: int) -> None:
+        start.wait()
+        Ledger(path).add(make_job(f"k{number}"), {}, ())
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(open_and_write, range(8)))
+    stays.add(make_job("k8"), {}, ())  # its connection is to the file that was set aside
+    assert {job.key for job in Ledger(path).jobs()} == {f"k{number}" for number in range(9)}
+    assert len(list(path.parent.glob("*.damaged-*.sqlite3"))) == 1
+
+
+def test_what_is_written_after_another_has_begun_anew_goes_into_the_new_one(path: Path) -> None:
+    stays = Ledger(path)
+    stays.add(make_job("old"), {}, ())
+    for file in path.parent.glob("ledger.sqlite3*"):
+        file.rename(file.with_name(f"away-{file.name}"))
+    Ledger(path).add(make_job("others"), {}, ())
+    stays.add(make_job("ours"), {}, ())
+    assert {job.key for job in Ledger(path).jobs()} == {"others", "ours"}
+
+
+def test_one_that_was_removed_is_begun_anew_and_what_runs_is_to_be_found_again(path: Path) -> None:
+    stays = Ledger(path)
+    stays.add(make_job("old"), {}, ())
+    assert not stays.needs_rebuild
+    path.unlink()  # and what lies beside it is left, as by one who does not know of it
+    with pytest.warns(UserWarning, match="removed"):
+        assert stays.jobs() == []
+    assert stays.needs_rebuild
+    stays.add(make_job("new"), {}, ())
+    assert [job.key for job in Ledger(path).jobs()] == ["new"]
+
+
+def _spoil(path: Path) -> None:
+    for file in (path, Path(f"{path}-wal")):
+        with file.open("r+b") as spoilt:
+            spoilt.write(os.urandom(3000))
 
 
 def _read_all(path: Path) -> None:

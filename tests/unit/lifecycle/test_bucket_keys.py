@@ -30,6 +30,7 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDaemon]:
     daemon = LocalDaemon(Settings(home=tmp_path_factory.mktemp("far")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TREBUCHET_LOCAL_GPUS", "2xH100")
+        patch.setenv("TREBUCHET_LOCAL_LAYERS", "recorded")  # nothing has to be fetched for these
         daemon.variables()
     yield daemon
     daemon.stop()

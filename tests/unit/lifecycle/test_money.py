@@ -22,6 +22,7 @@ from trebuchet.status import JobState, JobStatus, Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MACHINE = "4xH100,2xA100-80GB,1xT4"
 RATES = {
     "cpu_hour_cost_sandbox": "0.8",
     "mem_gib_hour_cost_sandbox": "0.8",
@@ -45,7 +46,8 @@ def priced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDaemon]:
     """An engine that pretends prices."""
     daemon = LocalDaemon(Settings(home=tmp_path_factory.mktemp("priced")))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TREBUCHET_LOCAL_GPUS", "4xH100,2xA100-80GB,1xT4")
+        patch.setenv("TREBUCHET_LOCAL_GPUS", MACHINE)
+        patch.setenv("TREBUCHET_LOCAL_LAYERS", "recorded")  # nothing has to be fetched for these
         patch.setenv("TREBUCHET_LOCAL_RATES", json.dumps(RATES))
         daemon.variables()
     yield daemon
@@ -57,6 +59,7 @@ def launcher(
     priced: LocalDaemon, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Launcher]:
     """One for which that engine is Modal."""
+    monkeypatch.setenv("TREBUCHET_LOCAL_GPUS", MACHINE)  # told of others, the engine would be started anew
     for name, value in priced.variables().items():
         monkeypatch.setenv(name, value)
     launcher = Launcher(Settings(home=tmp_path_factory.mktemp("money")), clock=LateClock())

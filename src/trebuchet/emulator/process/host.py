@@ -23,9 +23,9 @@ from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.process.lines import Changes, Switchboard
 from trebuchet.emulator.process.log import LogRecord, RecordHead, read_end, read_heads, read_records
 from trebuchet.emulator.process.orders import Machine, learn_machine, make_order, place_inside, prepare_folder
-from trebuchet.emulator.process.removal import remove_file_system
+from trebuchet.emulator.process.removal import remove_file_system, remove_tree
 from trebuchet.emulator.process.standard_input import open_input, write_all
-from trebuchet.emulator.process.state import read_state, sandbox_of, take_lock
+from trebuchet.emulator.process.state import never_began, read_state, sandbox_of, take_lock
 from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
@@ -180,6 +180,19 @@ class ProcessHost:
             NotRunningError: No process was ever accepted for this folder.
         """
         return read_state(folder)
+
+    def withdraw(self, folder: Path) -> bool:
+        """Let a folder be used again of which the process never began; whether that was so.
+
+        It is where an earlier daemon was killed while it handed a process over. A wish to end it stays.
+        """
+        if not never_began(folder):
+            return False
+        for path in folder.iterdir():
+            if path.name not in {framing.LOCK, framing.TERMINATE}:
+                remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        (folder / framing.LOCK).unlink()  # last, so that one who is killed in here leaves it to do again
+        return True
 
     def terminate(self, folder: Path) -> None:
         """Ask for the end of the whole tree, by SIGKILL. Returns at once; an ended process stays as it is.

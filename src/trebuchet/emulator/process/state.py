@@ -57,6 +57,18 @@ def read_state(folder: Path) -> ProcessState:
     return _gone(folder, running)
 
 
+def never_began(folder: Path) -> bool:
+    """Whether a folder was claimed for a process of which no supervisor ever did anything.
+
+    That is what a daemon leaves that is killed while it hands an order over. The first thing that a
+    supervisor makes is its listening socket, and its result comes before that goes.
+    """
+    if not (folder / framing.LOCK).exists() or _is_held(folder / framing.LOCK, folder):
+        return False
+    traces = (framing.CONTROL, framing.RESULT, framing.RUNNING, framing.CRASH)
+    return not any(os.path.lexists(folder / trace) for trace in traces)
+
+
 def sandbox_of(folder: Path) -> Path:
     """The sandbox's folder for an exec's; a sandbox's own for itself."""
     return folder.parent.parent if folder.parent.name == framing.EXECS else folder

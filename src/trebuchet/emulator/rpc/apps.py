@@ -148,4 +148,4 @@ async def stop_app(call: Call, request: api_pb2.AppStopRequest) -> Empty:
 def _end_sandboxes(call: Call, app_id: str) -> None:
     for sandbox in call.world.sandboxes.running():
         if sandbox.ask.app_id == app_id:
-            call.world.sandboxes.terminate(sandbox.id)
+            call.world.lifecycle.terminate(sandbox.id)

@@ -27,7 +27,7 @@ async def get_rates(
 @CONTROL.unary("SandboxGetStats")
 async def get_stats(call: Call, request: api_pb2.SandboxGetStatsRequest) -> api_pb2.SandboxGetStatsResponse:
     sandbox = call.world.sandboxes.get(request.sandbox_id)
-    now = call.world.sandboxes.clock.now()
+    now = call.world.lifecycle.clock.now()
     begin = sandbox.standing.started_at or now
     end = sandbox.standing.ended_at or now
     costs = call.world.rates.cost_of(sandbox.ask, max(0.0, end - begin))

@@ -26,9 +26,8 @@ unchanged. This page is generated from its handlers by `python -m trebuchet.emul
 call that is not served is answered with `UNIMPLEMENTED` and a sentence that names it. How what is served
 differs from Modal stands on [its own page](local-engine.md).
 
-Images from a registry are pulled, and their layers built, each in a sandbox. The SDK's own Debian image is
-recorded, not built: a sandbox runs on the host's system folders, with the files that were added to the
-image and the variables and work dir that it sets.
+Images from a registry are pulled. The SDK's own Debian image is not: the host's system folders stand for it.
+Layers on either are built, each in a sandbox.
 """
 
 

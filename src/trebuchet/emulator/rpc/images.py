@@ -1,9 +1,10 @@
-"""Images: one on Modal's own base is recorded, and there at once; one from a registry is built."""
+"""Images: Modal's own base is recorded, and there at once; others and what is added are built."""
 
 from __future__ import annotations
 
 import asyncio
 import codecs
+import hashlib
 import time
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from trebuchet.emulator.rpc.registry import CONTROL
 from trebuchet.emulator.world.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from trebuchet.emulator.rpc.call import Call
     from trebuchet.emulator.world.world import World
@@ -35,7 +36,7 @@ async def get_or_build(
         bases=[base.image_id for base in request.image.base_images],
         builder_version=request.builder_version,
         context_mount_id=request.image.context_mount_id,
-        context_files=[file.filename for file in request.image.context_files],
+        context_files=_kept(call.world, request.image.context_files),
         secret_ids=list(request.image.secret_ids),
         registry_secret_id=request.image.image_registry_config.secret_id,
         is_modals_own=request.namespace == api_pb2.DEPLOYMENT_NAMESPACE_GLOBAL,
@@ -45,6 +46,16 @@ async def get_or_build(
     return api_pb2.ImageGetOrCreateResponse(
         image_id=image.id, result=_result(call.world, image.id), metadata=_metadata(image.builder_version)
     )
+
+
+def _kept(world: World, files: Iterable[api_pb2.ImageContextFile]) -> dict[str, str]:
+    """Keep the files that came with a definition: their digests by name."""
+    known: dict[str, str] = {}
+    for file in files:
+        known[file.filename] = hashlib.sha256(file.data).hexdigest()
+        if not world.content.has(known[file.filename]):
+            world.content.put(known[file.filename], file.data)
+    return known
 
 
 @CONTROL.streaming("ImageJoinStreaming")
@@ -85,6 +96,7 @@ async def snapshot(
 ) -> api_pb2.SandboxSnapshotFsResponse:
     """How earlier SDKs ask for a snapshot."""
     sandbox = call.world.sandboxes.get(request.sandbox_id)
+    await sandbox.settled.wait()
     image_id = await call.world.snapshots.take(sandbox, call.idempotency_key or new_id("snapshot"), 0)
     return api_pb2.SandboxSnapshotFsResponse(image_id=image_id, result=SUCCESS)
 

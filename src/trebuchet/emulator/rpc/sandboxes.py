@@ -55,14 +55,14 @@ async def _create_once(
     sandbox_id: str,
     env: dict[str, str],
 ) -> Sandbox:
-    sandboxes = call.world.sandboxes
+    lifecycle = call.world.lifecycle
 
     async def work() -> Sandbox:
-        known = sandboxes.by_idempotency_key(call.idempotency_key)
+        known = lifecycle.by_idempotency_key(call.idempotency_key)
         if known is not None:
             return known
-        ask = unpack_ask(request, sandbox_id, sandboxes.clock.now(), call.idempotency_key)
-        return await sandboxes.create(ask, unpack_tags(request.tags), env)
+        ask = unpack_ask(request, sandbox_id, lifecycle.clock.now(), call.idempotency_key)
+        return lifecycle.create(ask, unpack_tags(request.tags), env)
 
     return await call.once(work)
 
@@ -95,7 +95,7 @@ async def _wait_for(event: asyncio.Event, seconds: float) -> None:
 
 @CONTROL.unary("SandboxTerminate", "SandboxTerminateV2")
 async def terminate(call: Call, request: api_pb2.SandboxTerminateRequest) -> api_pb2.SandboxTerminateResponse:
-    before = call.world.sandboxes.terminate(request.sandbox_id)
+    before = call.world.lifecycle.terminate(request.sandbox_id)
     return api_pb2.SandboxTerminateResponse(existing_result=pack_result(before))
 
 
@@ -150,7 +150,7 @@ async def set_tags(call: Call, request: api_pb2.SandboxTagsSetRequest) -> Empty:
 
 @CONTROL.unary("SandboxSetName")
 async def set_name(call: Call, request: api_pb2.SandboxSetNameRequest) -> api_pb2.SandboxSetNameResponse:
-    call.world.sandboxes.name(request.sandbox_id, request.name)
+    call.world.lifecycle.name(request.sandbox_id, request.name)
     return api_pb2.SandboxSetNameResponse()
 
 
@@ -219,6 +219,7 @@ async def write_stdin(
     call: Call, request: api_pb2.SandboxStdinWriteRequest
 ) -> api_pb2.SandboxStdinWriteResponse:
     sandbox = call.world.sandboxes.get(request.sandbox_id)
+    await sandbox.settled.wait()
     sandbox.touch()
     await call.world.inputs.write_next(sandbox.process, request.index, request.input, eof=request.eof)
     return api_pb2.SandboxStdinWriteResponse()

@@ -1,31 +1,39 @@
-"""Making an image's files: pulled from a registry, then changed by commands that run in sandboxes."""
+"""Making an image's files: the host's, or pulled, then changed by commands that run in sandboxes."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import shutil
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.images.challenge import Credentials
+from trebuchet.emulator.process.errors import NotRunningError
 from trebuchet.emulator.process.python_layer import uv_programs
 from trebuchet.emulator.process.spec import ProcessSpec
 from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.system_key import system_key
 from trebuchet.emulator.world.builds import Built
+from trebuchet.emulator.world.content import PLAIN_MODE
 from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotServedError
 from trebuchet.emulator.world.ids import new_id
 from trebuchet.emulator.world.image_files import binds_for_image, place_top_files
 from trebuchet.emulator.world.recipe import Command, Manner, apply, read_command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from trebuchet.emulator.images.pull import LayerProgress, PulledImage
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.build_log import BuildLog
+    from trebuchet.emulator.world.content import Content
     from trebuchet.emulator.world.images import Image
     from trebuchet.emulator.world.mounts import Mounts
     from trebuchet.emulator.world.secrets import Secrets
@@ -40,20 +48,29 @@ _NO_PYTHON = "add_python is not served by the local engine: use an image that ha
 class Builder:
     """Builds one image at a time, for as many callers as there are."""
 
-    def __init__(self, state: Path, *, host: ProcessHost, mounts: Mounts, secrets: Secrets) -> None:
+    def __init__(
+        self, state: Path, *, host: ProcessHost, content: Content, mounts: Mounts, secrets: Secrets
+    ) -> None:
         """Know where things are.
 
         Args:
             state: The engine's state directory. Pulled images go to `registry`, what they become to `layers`.
             host: Runs the commands.
+            content: Files that came with a definition.
             mounts: Files that are copied in.
             secrets: What the commands, and the registry, may have to know.
         """
         self._store = state / "registry"
         self._layers = make_private_folder(state / "layers")
         self._host = host
+        self._content = content
         self._mounts = mounts
         self._secrets = secrets
+
+    @staticmethod
+    def host_base(image_id: str, manner: Manner) -> Built:
+        """An image whose files are the host's, as what others are made on."""
+        return Built(id=image_id, key=_key("system", system_key()), manner=asdict(manner))
 
     async def build(self, image: Image, base: Built | None, output: BuildLog) -> Built:
         """Make what an image adds to its base, or pull its base.
@@ -74,6 +91,8 @@ class Builder:
             changed = apply(command, work.manner)
             if changed is not None:
                 work.manner = changed
+            elif await self._cannot_layer(work):
+                output.write(f"Not done here, where sandboxes are plain processes: {command}\n")
             elif command.verb == "COPY":
                 work.add(await self._copied(image, command), str(command))
             else:
@@ -86,6 +105,19 @@ class Builder:
             manner=asdict(work.manner),
             built_at=time.time(),
         )
+
+    async def _cannot_layer(self, work: _Work) -> bool:
+        """Whether the host's own files would have to be changed; they are taken as they are then.
+
+        Raises:
+            NotServedError: Commands could run, and nothing would be left of what they did.
+        """
+        isolation = await self._host.isolation()
+        if isolation.mode == "bubblewrap" and not isolation.layers_on_disk:
+            raise NotServedError(
+                "Layers cannot be kept where the engine has its state: its file system takes no overlays."
+            )
+        return isolation.mode == "plain" and not work.root
 
     async def _pull(self, image: Image, command: Command, output: BuildLog) -> Built:
         isolation = await self._host.isolation()
@@ -125,27 +157,47 @@ class Builder:
             return await asyncio.to_thread(self._uv_layer, target)
         if source.startswith("/python/"):
             raise NotServedError(_NO_PYTHON)
+        if source in image.context_files and not target.endswith("/"):
+            return await asyncio.to_thread(self._file_layer, image.context_files[source], target)
         raise NotServedError(f"The local engine cannot do `{command}`: add local files as they are, at `/…`.")
 
     def _uv_layer(self, target: str) -> Path:
-        if ".." in PurePosixPath(target).parts or "\0" in target:
-            raise InvalidError(f"{target!r} is no place for a program: it must lead nowhere upwards.")
-        layer = self._layers / _key("uv", target)
+        programs = uv_programs()
+        if not programs:
+            raise ConflictError("There is no uv on this machine to install packages with.")
+        return self._layer_of_one(_key("uv", target), target, lambda place: shutil.copy2(programs[0], place))
+
+    def _file_layer(self, digest: str, target: str) -> Path:
+        key = _key(digest, target)
+        return self._layer_of_one(key, target, lambda place: self._content.link(digest, place, PLAIN_MODE))
+
+    def _layer_of_one(self, key: str, target: str, put: Callable[[Path], object]) -> Path:
+        """The layer of this key, which has one file, put there if there is no such layer yet.
+
+        Raises:
+            InvalidError: The file's place is none.
+        """
+        layer = self._layers / key
         if not layer.is_dir():
-            programs = uv_programs()
-            if not programs:
-                raise ConflictError("There is no uv on this machine to install packages with.")
+            inside = PurePosixPath(target.lstrip("/"))
+            if not inside.name or ".." in inside.parts or "\0" in target:
+                raise InvalidError(f"{target!r} is no place for a file in an image.")
             draft = make_private_folder(self._layers / new_id("making"))
-            place = draft / target.lstrip("/")
-            place.parent.mkdir(parents=True)
-            shutil.copy2(programs[0], place)
+            place = draft / inside
+            place.parent.mkdir(parents=True, exist_ok=True)
+            for folder in inside.parents:
+                (draft / folder).chmod(0o755)  # whatever this process's mask is
+            put(place)
             _settle(draft, layer)
         return layer
 
     async def _run(self, image: Image, command: Command, work: _Work, output: BuildLog) -> None:
         output.write(f"=> {command}\n")
-        layer = self._layers / _key(work.key, f"{command} {sorted(work.manner.variables.items())}")
-        if not layer.is_dir():
+        secrets = self._secrets.values_of(image.secret_ids)
+        layer = self._layers / _key(work.key, f"{command} {_circumstances(work.manner, secrets)}")
+        if layer.is_dir():
+            output.write("It was made before.\n")
+        else:
             folder = self._layers / new_id("making")
             try:
                 await self._run_in_sandbox(image, command, work, folder, output)
@@ -173,6 +225,8 @@ class Builder:
         await asyncio.to_thread(place_top_files, below, folder)
         await self._host.start(spec, folder)
         try:
+            with suppress(NotRunningError):  # it has ended without having read any
+                await self._host.write_stdin(folder, b"", eof=True)
             async for records, _ in self._host.follow(folder):
                 output.write(b"".join(record.data for record in records).decode(errors="replace"))
         finally:
@@ -219,6 +273,11 @@ class _Progress:
 def _manner_of(pulled: PulledImage) -> Manner:
     manner = Manner(variables=pulled.environment, workdir=pulled.workdir or "/")
     return replace(manner, entrypoint=pulled.entrypoint, command=pulled.command)
+
+
+def _circumstances(manner: Manner, secrets: Mapping[str, str]) -> str:
+    """What a command's doings depend on besides its files."""
+    return json.dumps([manner.workdir, manner.shell, sorted({**manner.variables, **secrets}.items())])
 
 
 def _key(below: str, what: str) -> str:

@@ -1,6 +1,7 @@
-"""Builds of images that come from a registry: the files they start from, and the layers made on top of them.
+"""Builds of images: the files that they start from, and the layers made on top of them.
 
-An image on Modal's own base has no build here: its sandboxes run on the host's files.
+Modal's own base has no build here, since the host's files stand for it; nor has an image that adds nothing to
+these but variables and a work dir.
 """
 
 from __future__ import annotations
@@ -77,11 +78,8 @@ class Builds:
         return len(self._running)
 
     def has_own_files(self, image_id: str) -> bool:
-        """Whether an image comes from a registry in the end, and so is built."""
-        image = self._images.get(image_id)
-        while image.bases and not image.snapshot:
-            image = self._images.get(image.bases[0])
-        return not image.is_modals_own
+        """Whether an image has files that are not the host's, and so is built."""
+        return self._images.has_own_files(image_id)
 
     def built(self, image_id: str) -> Built | None:
         """The image's own files; None where sandboxes run on the host's.
@@ -101,8 +99,9 @@ class Builds:
         known = self._shelf.peek(image_id)
         if known is None or known.failure:
             return known
-        place = known.folder or known.root or known.layers[-1]
-        return known if os.path.isdir(place) else None  # noqa: PTH112 - on the way of every start
+        places = (known.folder or known.root, *known.layers[-1:])
+        # Asked on the way of every start.
+        return known if all(os.path.isdir(place) for place in places if place) else None  # noqa: PTH112
 
     def all(self) -> list[Built]:
         """All that have ended, well or not."""
@@ -172,6 +171,8 @@ class Builds:
         if not image.bases:
             return None
         base = image.bases[0]
+        if not self.has_own_files(base):
+            return self._builder.host_base(base, self._images.manner(base))
         self.begin(base)
         if base in self._running:
             await asyncio.shield(self._running[base])

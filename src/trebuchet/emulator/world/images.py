@@ -9,8 +9,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trebuchet.emulator.process.system_key import system_key
 from trebuchet.emulator.world.errors import NotFoundError, NotServedError
-from trebuchet.emulator.world.recipe import Manner, apply, read_command
+from trebuchet.emulator.world.recipe import CHANGES_FILES, Manner, apply, read_command
 from trebuchet.emulator.world.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Image:
         bases: The image that it is made on, if any.
         builder_version: Which of Modal's ways of building it asks for.
         context_mount_id: The files that its commands may copy.
-        context_files: The names of others.
+        context_files: Others that its commands may copy: path in the context -> digest.
         secret_ids: Whose values its commands see.
         registry_secret_id: Whose values log in to its registry.
         is_modals_own: Whether it is one of Modal's own bases, whose part the host's files take here.
@@ -43,7 +44,7 @@ class Image:
     bases: list[str]
     builder_version: str
     context_mount_id: str = ""
-    context_files: list[str] = field(default_factory=list[str])
+    context_files: dict[str, str] = field(default_factory=dict[str, str])
     secret_ids: list[str] = field(default_factory=list[str])
     registry_secret_id: str = ""
     is_modals_own: bool = False
@@ -55,8 +56,15 @@ class Image:
 class Images:
     """All images of this engine. The same request always gives the same id, so nothing is built twice."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, builds_layers: bool) -> None:
+        """Read what there is.
+
+        Args:
+            folder: Where they are written down.
+            builds_layers: Whether what is added to a base of Modal's is built, or recorded alone.
+        """
         self._shelf = Shelf(folder, Image, "Image")
+        self._builds_layers = builds_layers
         self._manners: dict[str, Manner] = {}
 
     def get(self, image_id: str) -> Image:
@@ -111,13 +119,19 @@ class Images:
         bases: list[str],
         builder_version: str,
         context_mount_id: str,
-        context_files: list[str],
+        context_files: dict[str, str],
         secret_ids: list[str],
         registry_secret_id: str,
         is_modals_own: bool,
     ) -> Image:
-        """The image of this definition (its canonical bytes), recorded if it is new."""
-        image_id = "im-" + hashlib.sha256(definition + builder_version.encode()).hexdigest()[:ID_LENGTH]
+        """The image of this definition (its canonical bytes), recorded if it is new.
+
+        Modal's own bases are the host's system here. Another system makes another image of each, and so of
+        all that is built on it: layers that were made on the old one are not laid over the new one.
+        """
+        system = system_key() if is_modals_own else ""
+        defined = definition + builder_version.encode() + system.encode()
+        image_id = "im-" + hashlib.sha256(defined).hexdigest()[:ID_LENGTH]
         return self._shelf.peek(image_id) or self._shelf.put(
             Image(
                 id=image_id,
@@ -142,6 +156,22 @@ class Images:
         self._shelf.get(image_id)
         self._shelf.drop(image_id)
 
+    def has_own_files(self, image_id: str) -> bool:
+        """Whether an image has files that are not the host's, and so is built.
+
+        One from a registry has, and one that copies files or runs commands on a base of Modal's; the commands
+        of that base itself made what the host's system stands for here.
+
+        Raises:
+            NotFoundError: There is no such image.
+        """
+        image = self.get(image_id)
+        while image.bases and not image.snapshot:
+            if self._builds_layers and _changes_files(image):
+                return True
+            image = self.get(image.bases[0])
+        return not image.is_modals_own
+
     def manner(self, image_id: str) -> Manner:
         """How the commands of an image and its bases let processes run; nothing for an image that is gone."""
         if image_id not in self._manners:
@@ -159,3 +189,7 @@ class Images:
             with contextlib.suppress(NotServedError):  # nothing is built here, so nothing is missed
                 manner = apply(command, manner) or manner
         return manner
+
+
+def _changes_files(image: Image) -> bool:
+    return any(read_command(command).verb in CHANGES_FILES for command in image.commands)

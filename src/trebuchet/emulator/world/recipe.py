@@ -18,6 +18,8 @@ _WITHOUT_EFFECT = frozenset(
 )
 """What changes no process of a sandbox, which runs as root here as it does on Modal."""
 
+CHANGES_FILES = frozenset({"RUN", "COPY"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manner:
@@ -63,9 +65,9 @@ def apply(command: Command, manner: Manner) -> Manner | None:
     """
     if command.verb in _WITHOUT_EFFECT:
         return manner
+    if command.verb in CHANGES_FILES:
+        return None
     match command.verb:
-        case "RUN" | "COPY":
-            return None
         case "ENV":
             given = _assignments(command.rest, manner.variables)
             changes: dict[str, Any] = {"variables": manner.variables | given}

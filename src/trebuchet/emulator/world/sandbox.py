@@ -15,12 +15,14 @@ from trebuchet.emulator.world.gpus import GpuAsk
 from trebuchet.emulator.world.ids import is_v2, task_id_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from trebuchet.emulator.process.spec import ProcessState
 
 
 JOURNAL = "journal"
+ENV = "env"
 
 
 class Outcome(StrEnum):
@@ -68,9 +70,9 @@ class Probe:
 class Ask:
     """What was asked for; never changes.
 
-    `secret_ids` name the stored secrets whose variables it gets. With `has_inline_env` it got others that are
-    written nowhere, so no later daemon could start it. What it `wants` it waits for, before those of a lower
-    `priority`; `cpus` and `memory_mib` are the most that it may take.
+    `secret_ids` name the stored secrets whose variables it gets. With `has_inline_env` it got others, which
+    are written down only until it starts. What it `wants` it waits for, before those of a lower `priority`;
+    `cpus` and `memory_mib` are the most that it may take.
     """
 
     id: str
@@ -127,16 +129,19 @@ class Standing:
 
 
 class Sandbox:
-    """A sandbox in its folder.
+    """A sandbox and what is written down of it.
 
-    Its file `journal` holds what was asked for on the first line, and on each further one how it stood from
-    then on: a change costs one short write, and of a line that was cut short by a crash nothing is believed.
+    Until it starts all of that lies in its marker, which one write makes: what was asked for on the first
+    line, on the second the variables that came with it, and on each further one how it stood from then on.
+    Its folder's file `journal` is the same without the variables. A change costs one short write, and of a
+    line that was cut short by a crash nothing is believed.
     """
 
-    def __init__(self, folder: Path, ask: Ask, standing: Standing) -> None:
+    def __init__(self, folder: Path, ask: Ask, standing: Standing, *, journal: Path | None = None) -> None:
         self.folder = folder
         self.ask = ask
         self.standing = standing
+        self._journal = journal or folder / JOURNAL
         self.settled = asyncio.Event()
         """Set once it was started or has ended: there is something to say about its task."""
         self.ended = asyncio.Event()
@@ -147,15 +152,20 @@ class Sandbox:
         self._tell()
 
     @classmethod
-    def make(cls, folder: Path, ask: Ask, standing: Standing) -> Sandbox:
-        """Write a new sandbox down."""
-        folder.mkdir(mode=PRIVATE_FOLDER)
-        append_lines(folder / JOURNAL, asdict(ask), asdict(standing))
-        return cls(folder, ask, standing)
+    def make(
+        cls, folder: Path, marker: Path, ask: Ask, standing: Standing, env: Mapping[str, str]
+    ) -> Sandbox:
+        """Write a new sandbox down, in its marker; its folder is made when it starts."""
+        try:
+            append_lines(marker, asdict(ask), {ENV: dict(env)}, asdict(standing))
+        except OSError:
+            marker.unlink(missing_ok=True)
+            raise
+        return cls(folder, ask, standing, journal=marker)
 
     @classmethod
     def load(cls, folder: Path) -> Sandbox:
-        """Read a sandbox that was written down.
+        """Read a sandbox from its folder.
 
         Raises:
             NotFoundError: There is none in this folder.
@@ -164,6 +174,34 @@ class Sandbox:
         if len(lines) < 2:
             raise NotFoundError(f"Sandbox {folder.name!r} does not exist.")
         return cls(folder, _read_ask(lines[0]), _read_standing(lines[-1]))
+
+    @classmethod
+    def load_marked(cls, folder: Path, marker: Path) -> tuple[Sandbox, dict[str, str] | None]:
+        """Read a sandbox that an earlier daemon left alive, and its variables if it may not have started.
+
+        Raises:
+            NotFoundError: The daemon died before it was written down.
+        """
+        lines = read_lines(marker)
+        env = cast("dict[str, str]", lines[1][ENV]) if len(lines) > 1 else None
+        try:
+            return cls.load(folder), env
+        except NotFoundError:
+            if len(lines) < 3:
+                raise
+            return cls(folder, _read_ask(lines[0]), _read_standing(lines[-1]), journal=marker), env
+
+    @property
+    def moved_in(self) -> bool:
+        """Whether it has its folder."""
+        return self._journal.parent == self.folder
+
+    def move_in(self) -> None:
+        """Make its folder, and write it down there from now on."""
+        self.folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        home = self.folder / JOURNAL
+        append_lines(home, asdict(self.ask), asdict(self.standing))
+        self._journal = home
 
     @property
     def id(self) -> str:
@@ -198,7 +236,12 @@ class Sandbox:
     def now(self, **changes: Any) -> None:
         """Write down how it stands now."""
         self.standing = replace(self.standing, **changes)
-        append_lines(self.folder / JOURNAL, asdict(self.standing))
+        append_lines(self._journal, asdict(self.standing))
+        self._tell()
+
+    def ended_unwritten(self, result: Result) -> None:
+        """It ended, and that cannot be written down."""
+        self.standing = replace(self.standing, result=result, ended_at=time.time())
         self._tell()
 
     def _tell(self) -> None:

@@ -16,6 +16,7 @@ from trebuchet.emulator.world.furnish import Furniture
 from trebuchet.emulator.world.gpus import GpuPool
 from trebuchet.emulator.world.image_names import ImageNames
 from trebuchet.emulator.world.images import Images
+from trebuchet.emulator.world.lifecycle import Lifecycle
 from trebuchet.emulator.world.logs import LogViews
 from trebuchet.emulator.world.mounts import Mounts
 from trebuchet.emulator.world.reclaim import Reclaim
@@ -50,6 +51,7 @@ class World:
         room: Room,
         sharing: Sharing,
         rates: Rates,
+        builds_layers: bool,
     ) -> None:
         """Read what an earlier daemon left.
 
@@ -61,20 +63,21 @@ class World:
             sharing: Whether sandboxes that have the same volume see one folder, or each has a copy.
             room: Processor cores and memory that sandboxes may take together.
             rates: What things are said to cost.
+            builds_layers: Whether what images add to Modal's own base is really added to the host's files.
         """
         make_private_folder(state)
         self.host = host
         self.rates = rates
         self.environments = Environments(state / "environments")
         self.apps = Apps(state / "apps")
-        self.images = Images(state / "images")
+        self.images = Images(state / "images", builds_layers=builds_layers)
         self.image_names = ImageNames(state / "image-names")
         self.secrets = Secrets(state / "secrets")
         self.volumes = Volumes(state / "volumes")
         self.content = Content(state / "content")
         self.blobs = Blobs(state / "blobs")
         self.mounts = Mounts(state / "mounts", self.content)
-        builder = Builder(state, host=host, mounts=self.mounts, secrets=self.secrets)
+        builder = Builder(state, host=host, content=self.content, mounts=self.mounts, secrets=self.secrets)
         self.builds = Builds(state / "builds", self.images, builder)
         self.snapshots = Snapshots(
             state / "layers", host=host, images=self.images, builds=self.builds, mounts=self.mounts
@@ -83,8 +86,10 @@ class World:
         self.execs = Execs(host)
         self.views = IsolatedViews(self.volumes) if sharing == "isolated" else SharedViews(self.volumes)
         self.upkeep = Upkeep(host, self.execs, self.views)
-        self.sandboxes = Sandboxes(
+        self.sandboxes = Sandboxes(state)
+        self.lifecycle = Lifecycle(
             state,
+            self.sandboxes,
             host=host,
             gpus=self.gpus,
             room=room,

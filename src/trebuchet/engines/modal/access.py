@@ -25,6 +25,8 @@ class Credentials:
         environment: Within the workspace; empty for its default.
         memory_is_a_limit: Whether what a job asks for is also the most that it gets. A workstation has no
             more to lend; the service lets a job take more than it asked for.
+        is_this_machine: Whether the default image is this machine's own system, which is nearly complete and
+            may be offline: a job starts without what cannot be added to it.
     """
 
     server_url: str
@@ -32,6 +34,7 @@ class Credentials:
     token_secret: str = field(repr=False)
     environment: str = ""
     memory_is_a_limit: bool = False
+    is_this_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)

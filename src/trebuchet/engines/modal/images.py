@@ -16,6 +16,7 @@ from trebuchet import uploads
 from trebuchet.engines.modal import packs
 from trebuchet.engines.modal.sending import overheard
 from trebuchet.errors import ImageBuildError
+from trebuchet.sandbox import ImageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trebuchet.engines.modal.connection import Connection
-    from trebuchet.sandbox import ImageSpec, Upload
+    from trebuchet.sandbox import Upload
 
 _FILES_KEPT = 32
 """How many combinations of image and local files are remembered."""
@@ -74,12 +75,14 @@ class ImageShelf:
                 base.object_id,
                 *((file.target, seen.fingerprint()) for file, seen in zip(files, manifests, strict=True)),
             )
+            whole = uploads.Sent(
+                files=sum(seen.count for seen in manifests), bytes=sum(seen.bytes for seen in manifests)
+            )
             if key not in self._with_files:
-                whole = uploads.Sent(
-                    files=sum(seen.count for seen in manifests), bytes=sum(seen.bytes for seen in manifests)
-                )
                 with overheard(whole, on_sent):
                     self._with_files[key] = self._lay_files(base, files, manifests)
+            elif on_sent is not None:  # this process has sent them before, and need not even ask
+                on_sent(uploads.Sent(files=whole.files, bytes=0, of=whole))
             self._with_files.move_to_end(key)
             while len(self._with_files) > _FILES_KEPT:
                 self._with_files.popitem(last=False)
@@ -90,10 +93,26 @@ class ImageShelf:
     ) -> modal.Image:
         key = _key(spec)
         if key not in self._built:
-            image = self._describe(spec, login)
-            self._build(image, on_output)
-            self._built[key] = image
+            self._built[key] = self._made(spec, on_output, login)
         return self._built[key]
+
+    def _made(
+        self, spec: ImageSpec, on_output: Callable[[str], None] | None, login: tuple[str, str] | None
+    ) -> modal.Image:
+        image = self._describe(spec, login)
+        try:
+            self._build(image, on_output)
+        except ImageBuildError as error:
+            added = (*spec.apt_packages, *spec.pip_packages, *spec.commands)
+            if not (self._connection.credentials.is_this_machine and added and spec.registry_ref is None):
+                raise
+            # What is added was told from the scripts' text: they may do without, or say by themselves.
+            if on_output is not None:
+                why = str(error).strip().rpartition("\n")[2]
+                on_output(f"The job runs without what could not be added to this machine's system: {why}\n")
+            image = self._describe(ImageSpec(variables=spec.variables), None)
+            self._build(image, on_output)
+        return image
 
     def _describe(self, spec: ImageSpec, login: tuple[str, str] | None) -> modal.Image:
         if spec.registry_ref is None:

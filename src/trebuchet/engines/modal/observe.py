@@ -31,7 +31,9 @@ _QUEUES = re.compile(r"sb-[0-9A-Za-z]{22}")
 _BEYOND_THE_LIMIT = timedelta(days=36)
 """More than logs can be asked for: refused by the SDK itself, once it knows where the logs are."""
 
-_FINER: dict[str, tuple[JobState, Reason]] = {
+_ENDED_FROM_OUTSIDE: dict[str, tuple[JobState, Reason]] = {
+    "TIMEOUT": (JobState.FAILED, Reason.TIMEOUT),
+    "TERMINATED": (JobState.CANCELLED, Reason.CANCELLED),
     "INIT_FAILURE": (JobState.FAILED, Reason.LAUNCH_FAILED),
     "INTERNAL_FAILURE": (JobState.FAILED, Reason.EVICTED),
     "IDLE_TIMEOUT": (JobState.FAILED, Reason.IDLE),
@@ -80,18 +82,25 @@ def _ending(sandbox: modal.Sandbox, code: int) -> tuple[JobState, Reason, int | 
     """State, reason and exit code of a finished sandbox.
 
     124 and 137 are what the SDK shows for a time-out and a termination, but a program may exit with them
-    itself; waiting for a finished sandbox raises in the first case and not in the second.
+    itself. The result that came with the sandbox says which. Where it is not found, waiting for the finished
+    sandbox tells them apart, at the cost of another call: it raises in the first case, not in the second.
     """
-    if code in {_TIMED_OUT, _ENDED_BY_REQUEST}:
-        try:
-            sandbox.wait()
-        except SandboxTimeoutError:
-            return JobState.FAILED, Reason.TIMEOUT, code
-        except SandboxTerminatedError:
-            return JobState.CANCELLED, Reason.CANCELLED, code
-    if finer := _FINER.get(_private_status(sandbox)):
-        return *finer, code or None
+    status = _private_status(sandbox)
+    if not status and code in {_TIMED_OUT, _ENDED_BY_REQUEST}:
+        status = _status_by_waiting(sandbox)
+    if ended := _ENDED_FROM_OUTSIDE.get(status):
+        return *ended, code or None
     return (JobState.SUCCEEDED if code == 0 else JobState.FAILED), Reason.EXIT, code
+
+
+def _status_by_waiting(sandbox: modal.Sandbox) -> str:
+    try:
+        sandbox.wait()
+    except SandboxTimeoutError:
+        return "TIMEOUT"
+    except SandboxTerminatedError:
+        return "TERMINATED"
+    return ""
 
 
 def _private_status(sandbox: modal.Sandbox) -> str:

@@ -16,7 +16,6 @@ import select
 import signal
 import socket
 import sys
-import time
 import traceback
 
 from trebuchet.emulator.process.supervise import framing
@@ -30,10 +29,6 @@ _DESCRIPTORS = 2
 """With each order come its lock, held, and a connected socket to whoever ordered."""
 
 _STARTING_AT_ONCE = max(4, 2 * (os.cpu_count() or 1))
-_CALM_S = 0.005
-_PATIENCE_S = 0.25
-"""Orders that follow each other faster than the first are all taken before the next sandbox is started,
-unless the oldest has waited for so long."""
 _WAITING_AT_ONCE = 1_000
 """So many orders lie here at most, with two descriptors each; further ones wait in the socket."""
 
@@ -57,8 +52,7 @@ class Yard:
     def __init__(self, orders: socket.socket) -> None:
         self._orders = orders
         self._open = True
-        self._came = self._came_before = -_CALM_S
-        self._waiting: collections.deque[tuple[float, dict[str, Any], int, int]] = collections.deque()
+        self._waiting: collections.deque[tuple[dict[str, Any], int, int]] = collections.deque()
         self._starting: set[int] = set()
         self._poll = select.poll()
 
@@ -69,13 +63,13 @@ class Yard:
             if self._open:
                 full = len(self._waiting) >= _WAITING_AT_ONCE
                 self._poll.modify(self._orders, 0 if full else select.POLLIN)
-            for descriptor, _ in self._poll.poll(self._patience_ms()):
+            for descriptor, _ in self._poll.poll():
                 if descriptor == self._orders.fileno():
                     self._take_order()
                 else:
                     self._started(descriptor)
-            while self._waiting and self._may_start():
-                self._start(*self._waiting.popleft()[1:])
+            while self._waiting and len(self._starting) < _STARTING_AT_ONCE:
+                self._start(*self._waiting.popleft())
 
     def _take_order(self) -> None:
         order = _receive(self._orders)
@@ -83,23 +77,7 @@ class Yard:
             self._open = False
             self._poll.unregister(self._orders)
             return
-        self._came_before, self._came = self._came, time.monotonic()
-        self._waiting.append((self._came, *order))
-
-    def _may_start(self) -> bool:
-        return len(self._starting) < _STARTING_AT_ONCE and self._until_calm_s() <= 0
-
-    def _until_calm_s(self) -> float:
-        """Seconds until the next may start, provided that no further order comes."""
-        if self._came - self._came_before > _CALM_S and len(self._waiting) == 1:
-            return 0.0  # it came alone
-        now = time.monotonic()
-        return min(self._came + _CALM_S, self._waiting[0][0] + _PATIENCE_S) - now
-
-    def _patience_ms(self) -> float | None:
-        if not self._waiting or len(self._starting) >= _STARTING_AT_ONCE:
-            return None
-        return max(0.0, self._until_calm_s() * 1000)
+        self._waiting.append(order)
 
     def _start(self, order: dict[str, Any], lock: int, line: int) -> None:
         started, starting = os.pipe()
