@@ -122,7 +122,7 @@ class GrpcServer(Server):
             if method.feed is not None:
                 await stream.send_message(await method.feed(call, aiter(stream)))
                 return
-            request = await stream.recv_message()
+            request = await _request(call, stream)
             if method.answer is not None:
                 await stream.send_message(await method.answer(call, request))
             elif method.stream is not None:
@@ -130,8 +130,6 @@ class GrpcServer(Server):
                     await stream.send_message(message)
         except (GRPCError, StreamTerminatedError):
             raise
-        except DecodeError as error:
-            raise GRPCError(Status.INVALID_ARGUMENT, f"This is no request of {call.name}.") from error
         except (errors.WorldError, ProcessError) as error:
             raise GRPCError(STATUSES.get(type(error), Status.FAILED_PRECONDITION), str(error)) from error
         except OSError as error:
@@ -143,6 +141,13 @@ class GrpcServer(Server):
             raise GRPCError(
                 Status.INTERNAL, f"The local engine failed in {call.name}; its log says why."
             ) from error
+
+
+async def _request(call: Call, stream: AnyStream) -> Message | None:
+    try:
+        return await stream.recv_message()
+    except DecodeError as error:
+        raise GRPCError(Status.INVALID_ARGUMENT, f"This is no request of {call.name}.") from error
 
 
 def _limit_messages(stream: AnyStream) -> None:

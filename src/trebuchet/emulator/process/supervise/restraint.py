@@ -27,7 +27,6 @@ def restrain(open_files: int, group: str) -> None:
         OSError: The group cannot be joined.
     """
     join(group)
-    _leave_keys_behind()
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
         file.write(_KILLED_FIRST)
     with contextlib.suppress(OSError, ValueError):
@@ -35,8 +34,12 @@ def restrain(open_files: int, group: str) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (_least(soft, open_files), _least(hard, open_files)))
 
 
-def _leave_keys_behind() -> None:
-    """Begin a session of the kernel's key store: the one inherited holds what the user logged in with."""
+def leave_keys_behind() -> None:
+    """Begin a session of the kernel's key store, for this process and all that it starts.
+
+    The one inherited holds what the user logged in with. It is one for all sandboxes: an ordinary user may
+    have 200 keys, and each sandbox would take one.
+    """
     number = _KEYCTL.get(os.uname().machine)
     if number is not None and os.uname().sysname == "Linux":
         ctypes.CDLL(None).syscall(number, _JOIN_SESSION_KEYRING, None)
