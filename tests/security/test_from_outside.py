@@ -17,7 +17,10 @@ from modal_proto import api_pb2
 from wire import SERVICES, call, channel, drive, token
 
 from support.engine import wait_until
+from trebuchet.emulator import rpc
 from trebuchet.emulator.lobby import MOST_STRANGERS
+from trebuchet.emulator.rpc.registry import CONTROL as CONTROL_CALLS
+from trebuchet.emulator.rpc.registry import ROUTER as ROUTER_CALLS
 
 if TYPE_CHECKING:
     from support.engine import Engine
@@ -157,6 +160,34 @@ def test_no_path_in_a_volume_leaves_it(engine: Engine) -> None:
     assert not drive(body) & {Status.INTERNAL, Status.UNKNOWN}
     assert secret.exists()
     assert engine.run("true") == (0, "")
+
+
+def test_what_is_not_served_says_so_by_name(engine: Engine) -> None:
+    rpc.load()
+    unserved = {
+        f"/{service.descriptor.full_name}/{name}": name
+        for service in (CONTROL_CALLS, ROUTER_CALLS)
+        for name in service.descriptor.methods_by_name.keys() - service.methods.keys()
+    }
+    access = api_pb2.SandboxGetCommandRouterAccessRequest(sandbox_id=engine.create("sleep", "60").object_id)
+
+    async def body() -> dict[str, tuple[Status, str]]:
+        said = {}
+        async with channel(engine) as opened:
+            path = f"/{CONTROL}/SandboxGetCommandRouterAccess"
+            answer = await call(opened, path, access.SerializeToString(), token(engine))
+            jwt = api_pb2.SandboxGetCommandRouterAccessResponse.FromString(answer).jwt
+            for path, name in unserved.items():
+                with pytest.raises(GRPCError) as refused:
+                    await call(opened, path, b"", token(engine) | {"authorization": f"Bearer {jwt}"})
+                said[name] = refused.value.status, name in str(refused.value.message)
+        return said
+
+    page = (Path(__file__).parents[2] / "docs" / "local-engine-coverage.md").read_text()
+    said = drive(body)
+    assert len(said) > 200
+    assert set(said.values()) == {(Status.UNIMPLEMENTED, True)}
+    assert all(f"`{name}`" in page for name in said)
 
 
 def test_garbage_does_not_stop_it(engine: Engine) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 PLAIN_MODE = 0o644
+ASKED_KEPT = 100_000
+"""Of how many it is remembered that somebody was told that they are here: enough for many work dirs."""
 
 
 class Content:
@@ -41,8 +43,11 @@ class Content:
 
     def has(self, digest: str) -> bool:
         """Whether the content of this digest is here."""
+        known = self.path(digest).exists()
         self._asked[digest] = time.time()
-        return self.path(digest).exists()
+        if len(self._asked) > ASKED_KEPT:
+            del self._asked[next(iter(self._asked))]
+        return known
 
     def unused(self, used: Collection[str], before: float) -> list[Path]:
         """Files of content that is not among the used, and that nobody sent or asked for since a moment."""
