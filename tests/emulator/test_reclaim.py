@@ -101,6 +101,38 @@ def test_mounts_go_when_no_sandbox_has_them_and_come_back_when_wanted(
     assert own_engine.run("cat", "/sent/file", image=image) == (0, "content\n")
 
 
+def test_what_was_sent_goes_when_no_mount_has_it(own_engine: Engine, tmp_path: Path) -> None:
+    state = own_engine.state
+    images = {}
+    for name in ("old", "kept"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "shared").write_text("in both\n")
+        (tmp_path / name / name).write_bytes(os.urandom(300_000))
+        (tmp_path / name / name).chmod(0o755)
+        images[name] = modal.Image.debian_slim().add_local_dir(tmp_path / name, "/sent")
+        assert own_engine.run("cat", "/sent/shared", image=images[name]) == (0, "in both\n")
+    mounts = {name: next(state.glob(f"mounts/*/sent/{name}")).parents[1] for name in images}
+    before = {path.name.partition("-")[0] for path in state.glob("content/*/*")}
+    make_old(*(path for path in state.glob("content/*/*") if path.is_file()))
+    make_old(*state.glob("mounts/*"))
+    os.utime(mounts["kept"].with_suffix(".json"))  # as if it had been asked for just now
+    own_engine.kill()  # what was asked for lately is remembered by the one that was asked
+    own_engine.start()
+
+    found = daemon.reclaim(own_engine.endpoint, older_than_s=DAY_S, volumes=False, really=False)
+    [size] = [int(str(one["size"])) for one in found if one["kind"] == "content"]
+    assert 300_000 < size < 1_000_000
+    assert reclaim(own_engine, really=True).keys() >= {"mount", "content"}
+    left = {path.name.partition("-")[0] for path in state.glob("content/*/*")}
+    assert len(before - left) == 1  # the old one's own file, and not what both have
+    assert not mounts["old"].exists()
+    assert not mounts["old"].with_suffix(".json").exists()
+    assert "content" not in reclaim(own_engine, really=False)
+    assert own_engine.run("cat", "/sent/shared", image=images["kept"]) == (0, "in both\n")
+    anew = modal.Image.debian_slim().add_local_dir(tmp_path / "old", "/sent")
+    assert own_engine.run("cat", "/sent/shared", image=anew) == (0, "in both\n")
+
+
 def test_volumes_go_only_when_asked_for_and_when_nothing_has_them(own_engine: Engine) -> None:
     used, unused, fresh = (
         modal.Volume.from_name(name, create_if_missing=True) for name in ("used", "unused", "fresh")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,3 +120,26 @@ def test_files_of_the_engine_are_its_owners_alone(engine: Engine) -> None:
     for name in ("token.json", "endpoint.json"):
         assert (engine.state / name).stat().st_mode & 0o077 == 0
     assert engine.state.stat().st_mode & 0o077 == 0
+
+
+def test_temporary_files_of_the_host_that_are_meant_to_last_are_hidden(engine: Engine) -> None:
+    with tempfile.NamedTemporaryFile(dir="/var/tmp", prefix="of-the-host-") as there:
+        assert engine.run("sh", "-c", f"ls /var/tmp; test -e {there.name}; echo $?; touch /var/tmp/mine") == (
+            0,
+            "1\n",
+        )
+
+
+KEYS = """
+import ctypes
+libc = ctypes.CDLL(None)
+print(libc.syscall(250, 0, -3, 0))  # the serial number of the session's keyring
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of the call is another elsewhere")
+def test_the_keys_of_the_users_session_stay_behind(engine: Engine) -> None:
+    ours = int(subprocess.check_output([sys.executable, "-c", KEYS]))
+    code, theirs = engine.run("python3", "-c", KEYS)
+    assert code == 0
+    assert int(theirs) not in {ours, -1}

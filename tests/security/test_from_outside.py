@@ -7,6 +7,7 @@ import random
 import socket
 import time
 from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,10 @@ from modal_proto import api_pb2
 from wire import SERVICES, call, channel, drive, token
 
 from support.engine import wait_until
+from trebuchet.emulator import rpc
+from trebuchet.emulator.lobby import MOST_STRANGERS
+from trebuchet.emulator.rpc.registry import CONTROL as CONTROL_CALLS
+from trebuchet.emulator.rpc.registry import ROUTER as ROUTER_CALLS
 
 if TYPE_CHECKING:
     from support.engine import Engine
@@ -157,10 +162,39 @@ def test_no_path_in_a_volume_leaves_it(engine: Engine) -> None:
     assert engine.run("true") == (0, "")
 
 
+def test_what_is_not_served_says_so_by_name(engine: Engine) -> None:
+    rpc.load()
+    unserved = {
+        f"/{service.descriptor.full_name}/{name}": name
+        for service in (CONTROL_CALLS, ROUTER_CALLS)
+        for name in service.descriptor.methods_by_name.keys() - service.methods.keys()
+    }
+    access = api_pb2.SandboxGetCommandRouterAccessRequest(sandbox_id=engine.create("sleep", "60").object_id)
+
+    async def body() -> dict[str, tuple[Status, str]]:
+        said = {}
+        async with channel(engine) as opened:
+            path = f"/{CONTROL}/SandboxGetCommandRouterAccess"
+            answer = await call(opened, path, access.SerializeToString(), token(engine))
+            jwt = api_pb2.SandboxGetCommandRouterAccessResponse.FromString(answer).jwt
+            for path, name in unserved.items():
+                with pytest.raises(GRPCError) as refused:
+                    await call(opened, path, b"", token(engine) | {"authorization": f"Bearer {jwt}"})
+                said[name] = refused.value.status, name in str(refused.value.message)
+        return said
+
+    page = (Path(__file__).parents[2] / "docs" / "local-engine-coverage.md").read_text()
+    said = drive(body)
+    assert len(said) > 200
+    assert set(said.values()) == {(Status.UNIMPLEMENTED, True)}
+    assert all(f"`{name}`" in page for name in said)
+
+
 def test_garbage_does_not_stop_it(engine: Engine) -> None:
     chance = random.Random(7)
 
     async def body() -> None:
+        nonlocal failed
         async with channel(engine) as opened:
             for path in PATHS:
                 if path.endswith(("TaskExecStdinWriteStream", "AppStop")):
@@ -169,10 +203,14 @@ def test_garbage_does_not_stop_it(engine: Engine) -> None:
                 for garbage in (b"\xff" * 20, chance.randbytes(200), b"\x0a\xff\xff\xff\xff\x0f"):
                     try:
                         await asyncio.wait_for(call(opened, path, garbage, metadata), 2)
-                    except (GRPCError, TimeoutError, ConnectionError, StreamTerminatedError):
-                        continue  # refused, or waited for; or the connection was closed, not the engine
+                    except GRPCError as error:
+                        failed |= {path} if error.status in {Status.INTERNAL, Status.UNKNOWN} else set()
+                    except (TimeoutError, ConnectionError, StreamTerminatedError):
+                        continue  # waited for; or the connection was closed, not the engine
 
+    failed: set[str] = set()
     drive(body)
+    assert failed == set()
     host, _, port = engine.endpoint.url.removeprefix("http://").partition(":")
     for start in (b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\n"):
         with socket.create_connection((host, int(port))) as raw:
@@ -246,3 +284,17 @@ def test_slow_and_silent_clients_do_not_slow_the_others(engine: Engine) -> None:
         beside = median_of_runs()
     print(f"a sandbox takes {alone * 1000:.0f} ms, beside 400 slow clients {beside * 1000:.0f} ms")
     assert beside < 3 * alone + 0.5
+
+
+def test_those_who_show_no_token_take_no_room(engine: Engine) -> None:
+    """As many as would come from a sandbox, which shares the network: the daemon keeps a thousand of them."""
+    host, _, port = engine.endpoint.url.removeprefix("http://").partition(":")
+    greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    files = Path(f"/proc/{engine.endpoint.pid}/fd")
+    before = len(list(files.iterdir()))
+    with ExitStack() as stack:
+        for number in range(3_000):
+            raw = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+            raw.sendall(greeting if number % 2 else b"GET / HT")
+        wait_until(lambda: len(list(files.iterdir())) < before + MOST_STRANGERS + 100)
+        assert engine.run("echo", "alive") == (0, "alive\n")

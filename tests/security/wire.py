@@ -63,9 +63,9 @@ async def call(opened: Channel, path: str, message: bytes, metadata: dict[str, s
     return await UnaryUnaryMethod(opened, path, bytes, bytes)(message, metadata=metadata, timeout=30)
 
 
-def drive(body: Callable[[], Awaitable[Any]]) -> Any:
+def drive(body: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
     async def within() -> Any:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(seconds):
             return await body()
 
     return asyncio.run(within())

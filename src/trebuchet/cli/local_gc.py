@@ -22,6 +22,7 @@ _WORDS = {
     "layer": "files of images that are gone",
     "unpacked": "files from registries",
     "mount": "files that were sent, put together",
+    "content": "files that were sent, themselves",
     "volume": "volumes, with all that is in them",
 }
 

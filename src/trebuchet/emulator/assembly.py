@@ -18,6 +18,7 @@ from trebuchet.emulator.door import Door
 from trebuchet.emulator.endpoint import Endpoint, code_in_use, read_or_make_token
 from trebuchet.emulator.errors import EmulatorError
 from trebuchet.emulator.faults import Faults
+from trebuchet.emulator.lobby import Lobby
 from trebuchet.emulator.process.host import ProcessHost
 from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.rpc.call import Repeats, Site
@@ -108,7 +109,7 @@ async def assemble(
         address = "{}:{}".format(*listening.getsockname())
         tokens = Tokens(token_id, token_secret)
         visits = Visits(tokens)
-        site = Site(world, tokens, address, Repeats(), visits)
+        site = Site(world, tokens, address, Repeats(), visits, Lobby())
         parts = Parts(
             endpoint=_endpoint(site, token_id, token_secret, gpus or ""),
             world=world,
@@ -183,7 +184,9 @@ async def _open(site: Site, parts: Parts, listening: socket.socket) -> AsyncGene
     grpc = GrpcServer(site, calls=calls, faults=faults, on_call=note)
     pages = LatePages(site, parts)
     server = await asyncio.get_running_loop().create_server(
-        lambda: Door(grpc=grpc.protocol, http=pages.protocol), sock=listening, backlog=BACKLOG
+        lambda: Door(lobby=site.lobby, grpc=grpc.protocol, http=pages.protocol),
+        sock=listening,
+        backlog=BACKLOG,
     )
     try:
         yield

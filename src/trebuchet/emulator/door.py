@@ -8,43 +8,48 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from trebuchet.emulator.lobby import Lobby
+
 PREFACE = b"PRI * HTTP/2.0"
 TELLING = 3
 """How many bytes tell: no HTTP/1.1 method begins with `PRI`."""
-SILENCE_S = 30.0
 
 
 class Door(asyncio.Protocol):
     """Looks at a new connection, and hands it to the protocol it speaks."""
 
     def __init__(
-        self, *, grpc: Callable[[], asyncio.Protocol], http: Callable[[], Awaitable[asyncio.Protocol]]
+        self,
+        *,
+        lobby: Lobby,
+        grpc: Callable[[], asyncio.Protocol],
+        http: Callable[[], Awaitable[asyncio.Protocol]],
     ) -> None:
         """Know who speaks what.
 
         Args:
+            lobby: Where it waits until its caller has shown a token.
             grpc: Makes a protocol for a connection that speaks gRPC.
             http: Makes one for a connection that speaks HTTP/1.1, which may take a moment.
         """
+        self._lobby = lobby
         self._grpc = grpc
         self._http = http
         self._seen = b""
         self._opening: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
-        self._impatience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for its first bytes, though not forever."""
+        """Wait for its first bytes."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server gives no other
         self._transport = transport
-        self._impatience = asyncio.get_running_loop().call_later(SILENCE_S, transport.abort)
+        self._lobby.enter(transport)
 
     def data_received(self, data: bytes) -> None:
         """Hand the connection on as soon as it is clear to whom."""
         self._seen += data
         if len(self._seen) < TELLING or self._transport is None or self._opening is not None:
             return
-        self._calm()
         if PREFACE.startswith(self._seen[:TELLING]):
             self._hand_on(self._transport, self._grpc())
         else:
@@ -64,10 +69,6 @@ class Door(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It went away without a word."""
         del exc
-        self._calm()
+        self._lobby.admit(self._transport)
         if self._opening is not None:
             self._opening.cancel()
-
-    def _calm(self) -> None:
-        if self._impatience is not None:
-            self._impatience.cancel()

@@ -85,6 +85,7 @@ class Web:
             presented = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if not self._site.tokens.is_secret(presented):
                 return web.Response(status=401, text="The local engine does not accept this token.")
+            self._site.lobby.admit(request.transport)
         self._on_call()
         try:
             return await handler(request)
@@ -131,6 +132,7 @@ class Web:
         content = self._site.tokens.unseal(request.match_info["sealed"])
         if content is None:
             raise NotFoundError("There is nothing at this address.")
+        self._site.lobby.admit(request.transport)
         return content
 
     # ── for tests and for those that look after the daemon ──

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -14,11 +15,13 @@ from modal.exception import ImageBuildError
 
 from support.layers import Archive, layer, shell_layer
 from support.registries import PROGRAM, WHY_NOT, Gate, Registry, run_registry
+from trebuchet.emulator import daemon
 
 if TYPE_CHECKING:
     from support.engine import Engine
 
 MIB = 1 << 20
+DAY_S = 86_400.0
 PASSWORD_HASH = "$2y$05$jotl5gjLDewBjU/GZVrAm.mucLYhtRAkw9EkGOkvYAUOOujz97yoq"
 
 
@@ -164,3 +167,38 @@ def test_a_build_goes_on_after_the_daemons_death(own_engine: Engine, registry: R
         image = from_registry(f"127.0.0.1:{gate.port}/{name}")
         assert own_engine.run("cat", "/etc/made-in", image=image) == (0, "test\n")
     assert any("bytes=" in ask for ask in gate.requests)
+
+
+def test_no_program_is_placed_outside_of_an_image(own_engine: Engine, system: str, tmp_path: Path) -> None:
+    command = f"COPY --from=ghcr.io/astral-sh/uv:latest /uv /../../../../../..{tmp_path}/planted"
+    image = from_registry(system).dockerfile_commands([command])
+    with pytest.raises(ImageBuildError):
+        own_engine.run("true", image=image)
+    assert not (tmp_path / "planted").exists()
+
+
+def test_a_pulled_image_goes_when_unwanted_and_is_pulled_again(own_engine: Engine, system: str) -> None:
+    def reclaim(*, really: bool) -> dict[str, int]:
+        found = daemon.reclaim(own_engine.endpoint, older_than_s=DAY_S, volumes=False, really=really)
+        return {str(one["kind"]): int(str(one["size"])) for one in found}
+
+    image = from_registry(system)
+    live = own_engine.create("sh", "-c", "hello; sleep 300", image=image)
+    assert next(iter(live.stdout)) == "hello world\n"
+    own_engine.kill()
+    for record in own_engine.state.glob("builds/*.json"):
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"built_at": 1.0}))
+    own_engine.start()
+    kept = reclaim(really=True)
+    assert "image" not in kept
+    assert kept.get("unpacked", 0) < 100_000  # its manifest, which is of no more use
+    assert live.exec("hello").stdout.read() == "hello world\n"
+    live.terminate()
+    live.wait(raise_on_termination=False)
+
+    assert reclaim(really=False)["unpacked"] > 500_000
+    assert reclaim(really=True).keys() >= {"image", "unpacked"}
+    assert not list(own_engine.state.glob("registry/roots/*"))
+    assert not list(own_engine.state.glob("registry/layers/*"))
+    assert reclaim(really=False).keys() & {"image", "unpacked"} == set()
+    assert own_engine.run("hello", image=from_registry(system)) == (0, "hello world\n")

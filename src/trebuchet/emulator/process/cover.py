@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _OPAQUE = "user.overlay.opaque"
-_LAYOUT = "4"
+_LAYOUT = "5"
 """Raised whenever this file makes something else of the same host."""
 _SUDOERS = "root ALL=(ALL:ALL) ALL\n"
 _NO_SWITCH_OF_USER = 'APT::Sandbox::User "root";\n'
@@ -31,10 +31,12 @@ _OWNED_FILES = (
     "var/log/apt/*",
 )
 """What package managers write in place, and so has to be the sandbox's own for an ordinary user: copied."""
+_OWN = ("/var/tmp", "/var/mail")  # noqa: S108 - the sandbox's begin empty
 _ROOTS_TREES = {"etc": 99, "var": 99, "opt": 2, "usr": 2}
 """How deep to look for what others may not see."""
 _USERS_TREES = {"etc": 99, "var": 6, "opt": 5, "usr": 5}
 """How deep an ordinary user's sandbox may write, and so is looked at."""
+_TOP_PARTS = 2
 _KEY_FOLDERS = (
     "/etc",
     "/opt",
@@ -51,7 +53,7 @@ _KEY_FOLDERS = (
 
 def cover_key(*, own_users: bool) -> str:
     """Changes whenever the host's folders have changed so much that the layer is better made anew."""
-    parts = [_LAYOUT, str(os.geteuid()), str(own_users)]
+    parts = [_LAYOUT, str(os.geteuid()), str(own_users), str(_home())]
     parts += [str(Path(folder).stat().st_mtime_ns) for folder in _KEY_FOLDERS if Path(folder).exists()]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
@@ -67,6 +69,9 @@ def make_cover(target: Path, *, state: Path) -> None:
     for tree, depth in trees.items():
         for entry in _walk(Path("/", tree), depth, state):
             _cover(target, entry)
+    for place in (*map(Path, _OWN), *filter(None, [_home()])):
+        if place.is_dir() and not place.is_symlink():
+            os.setxattr(_like(target, place), _OPAQUE, b"y")
     _fill(target / "etc/shadow", _no_passwords())
     _fill(target / "etc/sudoers", _SUDOERS)
     if os.geteuid() != 0:
@@ -86,6 +91,13 @@ def _cover(target: Path, entry: os.DirEntry[str]) -> None:
             _like(target, Path(entry.path))
     elif entry.is_file(follow_symlinks=False) and not _is_open(entry, 0o004):
         _blank(target, entry)
+
+
+def _home() -> Path | None:
+    """The user's home, where it lies among the system folders, as that of a service does."""
+    home = Path.home().resolve()
+    among = len(home.parts) > _TOP_PARTS and home.parts[1] in _ROOTS_TREES
+    return home if among and home.is_dir() and home.stat().st_uid == os.geteuid() else None
 
 
 def _is_open(entry: os.DirEntry[str], bits: int) -> bool:

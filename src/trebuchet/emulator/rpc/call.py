@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
+    from trebuchet.emulator.lobby import Lobby
     from trebuchet.emulator.rpc.tokens import Tokens
     from trebuchet.emulator.visits import Visits
     from trebuchet.emulator.world.world import World
@@ -59,6 +60,7 @@ class Site:
         address: `127.0.0.1:PORT`.
         repeats: What was asked for before.
         visits: How sandboxes are visited over HTTP.
+        lobby: Who has not shown a token yet.
     """
 
     world: World
@@ -66,6 +68,7 @@ class Site:
     address: str
     repeats: Repeats
     visits: Visits
+    lobby: Lobby
 
     @property
     def url(self) -> str:

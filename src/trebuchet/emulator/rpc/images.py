@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.rpc.call import Call
     from trebuchet.emulator.world.world import World
 
+LONGEST_NUMBER = 18
 LOG_PIECE = 32 << 10
 """Bytes of a build's output in one message."""
 
@@ -67,7 +68,8 @@ async def join(
     if _result(call.world, image.id) is None:
         builds.begin(image.id)  # if an earlier daemon did not come to its end
     deadline = time.monotonic() + request.timeout
-    offset = int(request.last_entry_id) if request.last_entry_id.isdecimal() else 0
+    told = request.last_entry_id
+    offset = int(told) if told.isdecimal() and len(told) <= LONGEST_NUMBER else 0
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     while True:
         result = _result(call.world, image.id)  # before reading: what is printed until then is told

@@ -26,6 +26,7 @@ LONGEST_STREAM_S = 55.0
 BEGINNING = "0-0"
 """What the JavaScript SDK names as the last entry when it has seen none."""
 NANOSECONDS = 1_000_000_000
+LARGEST_OFFSET = 1 << 63
 
 
 @CONTROL.unary("AppCountLogs")
@@ -101,9 +102,17 @@ def _unpack_cursor(text: str) -> tuple[int, TextCutter]:
     pairs = (pair.partition("=") for pair in held.split(",") if pair)
     try:
         pending = {int(stream): bytes.fromhex(data) for stream, _, data in pairs}
-        return int(offset or 0), TextCutter(pending)
-    except ValueError:
+        return _offset(offset or "0"), TextCutter(pending)
+    except (ValueError, KeyError):
         raise InvalidError("This is no entry id of the local engine's.") from None
+
+
+def _offset(text: str) -> int:
+    """Where in a file something begins, as a client says it."""
+    number = int(text)
+    if not 0 <= number < LARGEST_OFFSET:
+        raise ValueError(f"there is no byte {number}")
+    return number
 
 
 def _view(call: Call, request: api_pb2.AppCountLogsRequest | api_pb2.AppFetchLogsRequest) -> LogView:
@@ -118,7 +127,10 @@ def _view(call: Call, request: api_pb2.AppCountLogsRequest | api_pb2.AppFetchLog
 
 
 def _stretch(since: Timestamp, until: Timestamp) -> tuple[int, int]:
-    return since.ToNanoseconds(), until.ToNanoseconds() or time.time_ns() + NANOSECONDS
+    try:
+        return since.ToNanoseconds(), until.ToNanoseconds() or time.time_ns() + NANOSECONDS
+    except ValueError:
+        raise InvalidError("A moment is outside of what time there is.") from None
 
 
 def _timestamp(nanoseconds: int) -> Timestamp:

@@ -6,6 +6,7 @@ import errno
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from grpclib import GRPCError, Status
 from grpclib.config import Configuration
@@ -87,6 +88,8 @@ class GrpcServer(Server):
         async def handle(stream: AnyStream) -> None:
             metadata = cast("Mapping[str, str]", stream.metadata or {})
             self._authorize(service, metadata)
+            # The names are private to grpclib, which tells of no connection.
+            self._site.lobby.admit(getattr(getattr(stream, "_stream"), "_transport"))  # noqa: B009
             self._calls[name] += 1
             self._on_call()
             try:
@@ -119,7 +122,7 @@ class GrpcServer(Server):
             if method.feed is not None:
                 await stream.send_message(await method.feed(call, aiter(stream)))
                 return
-            request = await stream.recv_message()
+            request = await _request(call, stream)
             if method.answer is not None:
                 await stream.send_message(await method.answer(call, request))
             elif method.stream is not None:
@@ -138,6 +141,13 @@ class GrpcServer(Server):
             raise GRPCError(
                 Status.INTERNAL, f"The local engine failed in {call.name}; its log says why."
             ) from error
+
+
+async def _request(call: Call, stream: AnyStream) -> Message | None:
+    try:
+        return await stream.recv_message()
+    except DecodeError as error:
+        raise GRPCError(Status.INVALID_ARGUMENT, f"This is no request of {call.name}.") from error
 
 
 def _limit_messages(stream: AnyStream) -> None:

@@ -81,7 +81,7 @@ class Builder:
             ProcessError: A sandbox cannot be started.
             OSError: The disk fails.
         """
-        first, *commands = [read_command(text) for text in image.commands]
+        first, *commands = [read_command(text) for text in image.commands or [""]]
         if first.verb != "FROM":
             raise NotServedError("The local engine builds an image whose first command is FROM.")
         if base is None:

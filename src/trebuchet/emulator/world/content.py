@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.disk import make_private_folder
@@ -13,11 +14,13 @@ from trebuchet.emulator.sparse import copy_content
 from trebuchet.emulator.world.errors import InvalidError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, Collection
     from pathlib import Path
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 PLAIN_MODE = 0o644
+ASKED_KEPT = 100_000
+"""Of how many it is remembered that somebody was told that they are here: enough for many work dirs."""
 
 
 class Content:
@@ -25,6 +28,8 @@ class Content:
 
     def __init__(self, folder: Path) -> None:
         self._folder = make_private_folder(folder)
+        self._asked: dict[str, float] = {}
+        """When somebody was last told that content is here, and so need not send it."""
 
     def path(self, digest: str) -> Path:
         """Where the content of this digest lies, or would.
@@ -38,7 +43,22 @@ class Content:
 
     def has(self, digest: str) -> bool:
         """Whether the content of this digest is here."""
-        return self.path(digest).exists()
+        known = self.path(digest).exists()
+        self._asked[digest] = time.time()
+        if len(self._asked) > ASKED_KEPT:
+            del self._asked[next(iter(self._asked))]
+        return known
+
+    def unused(self, used: Collection[str], before: float) -> list[Path]:
+        """Files of content that is not among the used, and that nobody sent or asked for since a moment."""
+        self._asked = {digest: moment for digest, moment in self._asked.items() if moment >= before}
+        return [
+            path
+            for path in self._folder.glob("*/*")
+            if path.name.partition("-")[0] not in used
+            and path.name.partition("-")[0] not in self._asked
+            and path.stat().st_mtime < before
+        ]
 
     def need(self, digest: str) -> Path:
         """Where the content of this digest lies.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -54,9 +55,8 @@ class Mounts:
         for _, digest, _ in listed:
             self._content.need(digest)
         mount_id = "mo-" + hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:22]
-        note = self._folder / f"{mount_id}.json"
-        if not note.exists():
-            write_json(note, {"files": listed})
+        if not self._is_noted(mount_id):
+            write_json(self._folder / f"{mount_id}.json", {"files": listed})
         return mount_id
 
     def make_named(self, name: str) -> str:
@@ -71,8 +71,28 @@ class Mounts:
         Raises:
             NotFoundError: There is none.
         """
-        if not is_safe_id(mount_id) or not (self._folder / f"{mount_id}.json").exists():
+        if not is_safe_id(mount_id) or not self._is_noted(mount_id):
             raise NotFoundError(f"Mount {mount_id!r} does not exist.")
+
+    def _is_noted(self, mount_id: str) -> bool:
+        """Whether it is written down; by the time of that file it is known when it was last asked for."""
+        try:
+            os.utime(self._folder / f"{mount_id}.json")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def all(self) -> dict[str, Path]:
+        """Where each mount is written down, by its id."""
+        return {note.stem: note for note in self._folder.glob("*.json")}
+
+    def digests(self, mount_ids: Iterable[str]) -> set[str]:
+        """The content that mounts hold."""
+        return {digest for mount_id in mount_ids for _, digest, _ in self._files(mount_id)}
+
+    def folder(self, mount_id: str) -> Path:
+        """Where a mount is put together, if it is."""
+        return self._folder / mount_id
 
     async def layer(self, mount_id: str) -> Path:
         """A folder that holds the files at their paths. Nobody may write to it.
@@ -88,14 +108,16 @@ class Mounts:
         self._assembling.pop(mount_id, None)
         return folder
 
-    def _assemble(self, mount_id: str, folder: Path) -> None:
+    def _files(self, mount_id: str) -> list[tuple[str, str, int]]:
         known = cast("dict[str, Any]", read_json(self._folder / f"{mount_id}.json"))
-        files = cast("list[tuple[str, str, int]]", known["files"])
+        return known["files"]
+
+    def _assemble(self, mount_id: str, folder: Path) -> None:
         draft = self._folder / new_id("draft")
         draft.mkdir(mode=0o755)
         made = {draft}
         try:
-            for path, digest, mode in files:
+            for path, digest, mode in self._files(mount_id):
                 target = draft / path.lstrip("/")
                 _make_folders(target.parent, made)
                 self._content.link(digest, target, mode or PLAIN_MODE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import time
 import uuid
 from dataclasses import dataclass, replace
@@ -21,16 +22,19 @@ from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.process.supervise.disk_use import written
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from trebuchet.emulator.world.world import World
 
-Kind = Literal["overlay", "sandbox", "image", "layer", "mount", "volume", "unpacked"]
+Kind = Literal["overlay", "sandbox", "image", "layer", "mount", "content", "volume", "unpacked"]
 UNFINISHED_S = 24 * 3600.0
 """What was begun and not finished for so long never will be."""
 _SETTLED_S = 60.0
 """For so long after a sandbox's end what it wrote may still be being removed, and its maker ask for it."""
+_UPLOAD_S = 3600.0
+"""For so long what was sent may wait for the call that says what it is of."""
 _TRASH = "trash"
+_BLOCK = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,8 @@ class Reclaimable:
     Attributes:
         kind: `overlay`: what an ended sandbox wrote; `sandbox`: an ended one with its log; `image`: one that
             was built; `layer`: files of images that no image has any more; `unpacked`: files from registries,
-            likewise; `mount`: files that were sent, put together; `volume`: a volume with all that is in it.
+            likewise; `mount`: files that were sent, put together; `content`: what they held; `volume`: a
+            volume with all that is in it.
         id: Which one.
         size: Bytes on disk.
         why: In words.
@@ -99,7 +104,9 @@ class Reclaim:
         before = time.time() - max(wanted.older_than_s, _SETTLED_S)
         yield from self._sandboxes(before)
         yield from self._images(before)
-        yield from self._mounts(before)
+        mounts = self._old_mounts(before)
+        yield from self._mounts(mounts)
+        yield from self._contents(mounts, min(before, time.time() - _UPLOAD_S))
         if wanted.volumes:
             yield from self._volumes(before)
 
@@ -166,15 +173,32 @@ class Reclaim:
         kept = {Path(built.root) for built in self._world.builds.all() if built.root and built.id in used}
         return 0 if self._world.builds.running else prunable(self._state / "registry", kept)
 
-    def _mounts(self, before: float) -> Iterator[Reclaimable]:
+    def _old_mounts(self, before: float) -> dict[str, tuple[Path, ...]]:
+        """What can go of each mount: its folder, which can be put together again, or all of it."""
         used = {mount for sandbox in self._world.sandboxes.running() for mount in sandbox.ask.mount_ids}
         used |= {place for built in self._world.builds.all() for place in map(_name, built.layers)}
         used |= {image.context_mount_id for image in self._world.images.all()}
-        for folder in (self._state / "mounts").iterdir():
-            if folder.is_dir() and folder.name not in used and _changed_at(folder) < before:
-                yield Reclaimable(
-                    kind="mount", id=folder.name, size=0, why="no sandbox has it", places=(folder,)
-                )
+        found: dict[str, tuple[Path, ...]] = {}
+        for mount_id, note in self._world.mounts.all().items():
+            folder = self._world.mounts.folder(mount_id)
+            folders = (folder,) if folder.is_dir() else ()
+            if mount_id in used or any(_changed_at(each) >= before for each in folders):
+                continue
+            if places := (note, *folders) if _changed_at(note) < before else folders:
+                found[mount_id] = places
+        return found
+
+    def _mounts(self, mounts: Mapping[str, tuple[Path, ...]]) -> Iterator[Reclaimable]:
+        for mount_id, places in mounts.items():
+            yield Reclaimable(kind="mount", id=mount_id, size=0, why="no sandbox has it", places=places)
+
+    def _contents(self, mounts: Mapping[str, tuple[Path, ...]], before: float) -> Iterator[Reclaimable]:
+        notes = self._world.mounts.all()
+        kept = {mount_id for mount_id, note in notes.items() if note not in mounts.get(mount_id, ())}
+        unused = self._world.content.unused(self._world.mounts.digests(kept), before)
+        if unused:
+            places = tuple(unused)
+            yield Reclaimable(kind="content", id="content", size=0, why="no mount has it", places=places)
 
     def _volumes(self, before: float) -> Iterator[Reclaimable]:
         used = {place.volume_id for one in self._world.sandboxes.running() for place in one.ask.volumes}
@@ -202,12 +226,26 @@ def _unpacked(size: int) -> Iterator[Reclaimable]:
 
 def _empty(trash: Path) -> None:
     for place in trash.iterdir():
-        remove_tree(place)
+        if place.is_dir():
+            remove_tree(place)
+        else:
+            place.unlink()
 
 
 def _measured(one: Reclaimable) -> Reclaimable:
-    size = sum(written(str(place)) for place in one.places)
-    return replace(one, size=size)
+    measure = _own if one.kind == "mount" else _whole
+    return replace(one, size=sum(map(measure, one.places)))
+
+
+def _whole(place: Path) -> int:
+    return written(str(place)) if place.is_dir() else place.lstat().st_blocks * _BLOCK
+
+
+def _own(place: Path) -> int:
+    """What a mount takes beside the content that it links to."""
+    inside = [Path(parent, name) for parent, _, names in os.walk(place) for name in names]
+    known = [path.lstat() for path in (place, *inside)]
+    return sum(one.st_blocks * _BLOCK for one in known if one.st_nlink == 1 or stat.S_ISDIR(one.st_mode))
 
 
 def _name(path: str) -> str:

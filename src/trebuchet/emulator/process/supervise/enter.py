@@ -11,7 +11,9 @@ import ctypes
 import errno
 import os
 import struct
+import sys
 import time
+import warnings  # noqa: F401  # pyright: ignore[reportUnusedImport] - `os.execvpe` imports it, too late
 
 from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.process.supervise.box import code_of
@@ -70,6 +72,8 @@ def _outer(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | N
     _keep_only((*stdio, report))
     restrain(order["open_files"], order["group"])
     if init_pid is not None:
+        # What is imported from here on would be the sandbox's own, and run with what this process may do.
+        sys.meta_path.clear()
         _join(init_pid)
     go, go_end = os.pipe()
     pid = os.fork()

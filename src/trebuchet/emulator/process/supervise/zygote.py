@@ -19,6 +19,7 @@ import sys
 import traceback
 
 from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.supervise.restraint import leave_keys_behind
 from trebuchet.emulator.process.supervise.supervisor import Supervisor
 
 TYPE_CHECKING = False
@@ -37,6 +38,7 @@ def main() -> None:
     """Serve orders from the socket whose descriptor is the first argument, until it closes."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     os.umask(0o022)
+    leave_keys_behind()
     gc.disable()
     gc.freeze()
     Yard(socket.socket(fileno=int(sys.argv[1]))).serve()
