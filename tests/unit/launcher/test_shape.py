@@ -111,6 +111,17 @@ def test_the_log_of_a_job_that_waits_for_a_gpu_begins_when_it_runs(bench: Bench)
     assert stream.read() == "here\n"
 
 
+def test_a_cluster_is_not_taken_for_a_job_whose_key_happens_to_begin_with_its_name(bench: Bench) -> None:
+    other = bench.up("true")
+    name = other.key[:3]
+    assert bench.launcher.find(name, cached=True).key == other.key
+    _, status = bench.launcher.up(bench.job("true"), name)
+    assert bench.launcher.find(name, cached=True).key == status.key
+    assert bench.launcher.find(other.key[:4], cached=True).key == other.key
+    assert bench.launcher.find(other.key, cached=True).key == other.key
+    assert bench.launcher.find(other.id, cached=True).key == other.key
+
+
 def test_which_clouds_there_are(bench: Bench) -> None:
     assert bench.launcher.which_clouds() == ["local", "modal"]
     assert isinstance(bench.launcher.get_cloud("modal"), ModalCloud)
