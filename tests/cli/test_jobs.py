@@ -60,7 +60,7 @@ def test_a_job_that_succeeds_ends_with_a_line_about_it(
 ) -> None:
     answer = trebuchet("up", job_file("printf no-newline"))
     assert (answer.code, answer.out) == (0, "no-newline")
-    assert "SUCCEEDED" in answer.err.splitlines()[-1]
+    assert "SUCCEEDED" in answer.err.splitlines()[-2]
 
 
 def test_a_failing_setup_gives_its_own_code_and_says_so(
