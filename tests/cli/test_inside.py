@@ -38,8 +38,8 @@ def test_exec_has_the_callers_streams_and_exit_code(trebuchet: Callable[..., Any
 
 def test_a_shell_is_a_real_terminal(job: str) -> None:
     terminal = Terminal("shell", job)
-    terminal.type("echo si''ze $(stty size)\n")
-    terminal.read_until("size 24 80")
+    terminal.type("echo si''ze $(stty size) on $(tty)\n")
+    terminal.read_until("size 24 80 on /dev/pts/")
     terminal.resize(30, 100)
     terminal.process.send_signal(signal.SIGWINCH)
     terminal.type("until stty size | grep -q '30 100'; do sleep 0.1; done; echo resi''zed\n")

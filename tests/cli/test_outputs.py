@@ -94,6 +94,20 @@ def test_what_is_not_there_is_an_error(
         assert not (tmp_path / "x").exists()
 
 
+def test_a_folder_in_the_way_is_named(
+    trebuchet: Callable[..., Any], left: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "here/other.txt").mkdir(parents=True)
+    answer = trebuchet("pull", left[0], "", "here")
+    assert (answer.code, answer.err.splitlines()[-1]) == (200, "error: here/other.txt: Is a directory")
+
+
+def test_a_reader_of_a_file_may_leave(start: Callable[..., Any], left: tuple[str, str]) -> None:
+    reading = start("cat", left[0], "big.bin")
+    reading.stdout.close()
+    assert (reading.wait(timeout=60), reading.stderr.read()) == (141, "")
+
+
 def test_what_a_failed_job_left_is_kept_too(
     trebuchet: Callable[..., Any], job_file: Callable[..., str]
 ) -> None:

@@ -38,7 +38,11 @@ def moment(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError:
+        pass
+    try:
         return datetime.now(UTC) - timedelta(seconds=length_of_time(text))
+    except click.BadParameter as error:
+        raise click.BadParameter(f"{error.message} Nor is it an ISO 8601 time.") from error
 
 
 def pattern(text: str) -> re.Pattern[str]:

@@ -12,7 +12,7 @@ import click
 
 from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import printable, show, tell, tell_note
-from trebuchet.cli.leaving import INTERRUPTED, Detached
+from trebuchet.cli.leaving import INTERRUPTED, Detached, for_a_reader
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import Verb, pass_session, session_options
 from trebuchet.errors import UsageError
@@ -107,8 +107,9 @@ def pull_outputs(launcher: Launcher, what: str, path: str, dest: Path | None) ->
 @pass_session
 def cat(session: Session, what: str, path: str) -> None:
     """Print a file among a job's outputs."""
-    session.launcher.outputs(what).read(path, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+    with for_a_reader():
+        session.launcher.outputs(what).read(path, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
 
 
 @click.command(cls=Verb, examples=[("rm k3f9", "asks first"), ("rm -y k3f9 a1b2", "asks nothing")])

@@ -97,12 +97,16 @@ class Draft:
 
         Raises:
             NotFoundError: Something else has taken the draft's place.
+            OSError: The name cannot be had: a folder has it, say.
         """
         os.fsync(self._file.fileno())
         os.utime(self._file.fileno(), (self._modified_at, self._modified_at))
         if not os.path.samestat(os.fstat(self._file.fileno()), self._path.lstat()):
             raise NotFoundError(f"Something else has taken the place of {self._path}.", hint="Try again.")
-        self._path.replace(self._target)
+        try:
+            self._path.replace(self._target)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._target)) from error
         self._list_path.unlink(missing_ok=True)
 
     def close(self) -> None:

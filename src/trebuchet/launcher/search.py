@@ -23,12 +23,17 @@ def no_cluster(name: str) -> ClusterNotFoundError:
 
 
 def find_job(launcher: Launcher, ref: str, *, cached: bool) -> Job:
-    """The job that a key, a sandbox id, a unique prefix or a cluster's name means.
+    """The job that a key, a sandbox id, a cluster's name or a unique prefix means, in this order.
+
+    A whole name goes before a beginning: a key is drawn by chance, and may begin with a cluster's name.
 
     Raises:
         JobNotFoundError: There is none, or there are several.
     """
     ledger = launcher.contexts.ledger
+    if ledger.exactly(ref) is None:
+        for job in ledger.jobs(cluster=ref, limit=1):
+            return job
     keys = ledger.resolve(ref)
     if len(keys) > 1:
         raise JobNotFoundError(f"{ref!r} may mean several jobs.", hint=f"Say which: {', '.join(keys)}.")
@@ -36,8 +41,6 @@ def find_job(launcher: Launcher, ref: str, *, cached: bool) -> Job:
         job = ledger.job(key)
         if job is not None:
             return job
-    for job in ledger.jobs(cluster=ref, limit=1):
-        return job
     if not cached and (job := _adopt(launcher, ref)) is not None:
         return job
     raise JobNotFoundError(f"There is no job {ref!r}.", hint="`trebuchet status` shows those there are.")

@@ -76,14 +76,18 @@ class Reading:
         query = f"{SELECT_JOBS} WHERE {' AND '.join(conditions)} ORDER BY jobs.submit_time DESC LIMIT ?"
         return [job_of(row) for row in self._database.rows(query, (*values, -1 if limit is None else limit))]
 
-    def resolve(self, ref: str, *, limit: int = 10) -> list[str]:
-        """Keys of the jobs that a text may mean: of just this key or sandbox id, else with such a prefix."""
-        exact = self._database.row(
+    def exactly(self, ref: str) -> str | None:
+        """The key of the job of just this key or sandbox id."""
+        found = self._database.row(
             "SELECT key FROM jobs WHERE key = ? UNION SELECT key FROM sandboxes WHERE sandbox_id = ?",
             (ref, ref),
         )
-        if exact is not None:
-            return [exact["key"]]
+        return None if found is None else found["key"]
+
+    def resolve(self, ref: str, *, limit: int = 10) -> list[str]:
+        """Keys of the jobs that a text may mean: of just this key or sandbox id, else with such a prefix."""
+        if (exact := self.exactly(ref)) is not None:
+            return [exact]
         if not ref:
             return []
         # A range instead of LIKE: it uses the index, and knows no wild cards.

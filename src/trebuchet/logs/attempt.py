@@ -73,13 +73,17 @@ class AttemptLog:
             ClusterUnreachableError: The connection broke and stayed away; this is not the end.
             JobNotFoundError: The control plane does not know the sandbox, and the archive has nothing.
         """
+        self._tell_of_age()
+        yield from self._read(follow=follow, after=after, since=since)
+
+    def _read(
+        self, *, follow: bool, after: LogPosition | None = None, since: datetime | None = None
+    ) -> Iterator[Raw]:
         position, complete = self.archive.survey()
         counter = Counter(after)
         if position is not None and is_past(position, after):
             for entry in self.archive.read(after):
                 yield Raw(entry, counter.count(entry))
-        if complete and self.old:
-            self.tell(f"attempt {self.number}: from the archive; a control plane keeps logs for a while only")
         if not complete and self.sandbox_id is not None:
             yield from self._read_rest(self.sandbox_id, counter, follow=follow, since=since)
 
@@ -113,6 +117,7 @@ class AttemptLog:
 
     def read_tail(self, lines: int) -> list[Raw]:
         """The end of what there is now: at least so many lines, or all of it."""
+        self._tell_of_age()
         _, complete = self.archive.survey()
         if complete or self.sandbox_id is None:
             return _numbered(_enough(self.archive.read_end(), lines))
@@ -122,7 +127,19 @@ class AttemptLog:
                 break  # That is all, unless it is too old for the question.
             if _line_ends(entries) > lines and entries[0].timestamp != entries[-1].timestamp:
                 return _numbered(entries)
-        return list(self.read(follow=False))
+        return list(self._read(follow=False))
+
+    def _tell_of_age(self) -> None:
+        """Say where the log of an attempt comes from that ended long ago."""
+        if not self.old:
+            return
+        if self.archive.survey()[1]:
+            self.tell(f"attempt {self.number}: from the archive; a control plane keeps logs for a while only")
+        else:
+            self.tell(
+                f"attempt {self.number}: not archived to its end, and a control plane keeps logs for a while "
+                "only: some of it may be gone"
+            )
 
     def _read_rest(
         self, sandbox_id: str, counter: Counter, *, follow: bool, since: datetime | None

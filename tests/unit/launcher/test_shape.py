@@ -16,7 +16,7 @@ from trebuchet import launcher as functions
 from trebuchet.errors import ClusterNotFoundError, JobNotFoundError, UsageError
 from trebuchet.launcher import LocalCloud, ModalCloud
 from trebuchet.settings import Settings
-from trebuchet.status import JobState
+from trebuchet.status import JobState, LogEntry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,18 +85,21 @@ def test_logs_come_as_a_text_stream_without_our_markers(bench: Bench) -> None:
 
 
 def test_a_job_is_attached_to_by_another_process_and_says_all_about_itself(bench: Bench) -> None:
-    status = bench.up("echo one; echo two; printf three; echo 3 > /outputs/model")
+    status = bench.up("echo one; echo two; sleep 0.2; echo aside >&2; printf three; echo 3 > /outputs/model")
     job = bench.another().attach(status.id)
     assert job == bench.launcher.attach(status.key)
 
-    async def read() -> tuple[str, list[str]]:
-        entries = "".join([entry.message async for entry in job.logs(follow=True)])
-        return entries, [line async for line in job.get_logs_stream()]
+    async def read() -> tuple[list[LogEntry], str]:
+        entries = [entry async for entry in job.logs(follow=True)]
+        return entries, "".join([line async for line in job.get_logs_stream()])
 
-    assert asyncio.run(read()) == ("one\ntwo\nthree", ["one\n", "two\n", "three"])
-    assert job.get_logs_stream().read() == "one\ntwo\nthree"
-    assert {entry.source for entry in job.logs(follow=True)} == {"stdout"}
-    assert list(job.logs(source="stderr")) == []
+    entries = list(job.logs(follow=True))
+    assert {entry.source for entry in entries} == {"stdout", "stderr"}
+    text = "".join(entry.message for entry in entries)
+    assert text.startswith("one\ntwo\n")
+    assert asyncio.run(read()) == (entries, text)
+    assert job.get_logs_stream().read() == text
+    assert "".join(entry.message for entry in job.logs(source="stdout")) == "one\ntwo\nthree"
     assert job.wait() == job.status()
     assert job.cancel().state is JobState.SUCCEEDED
     assert [file.path for file in job.outputs().list()] == ["model"]
@@ -109,6 +112,17 @@ def test_the_log_of_a_job_that_waits_for_a_gpu_begins_when_it_runs(bench: Bench)
     stream = bench.client.get_logs_stream(status.id)
     bench.engine.hold_gpus()
     assert stream.read() == "here\n"
+
+
+def test_a_cluster_is_not_taken_for_a_job_whose_key_happens_to_begin_with_its_name(bench: Bench) -> None:
+    other = bench.up("true")
+    name = other.key[:3]
+    assert bench.launcher.find(name, cached=True).key == other.key
+    _, status = bench.launcher.up(bench.job("true"), name)
+    assert bench.launcher.find(name, cached=True).key == status.key
+    assert bench.launcher.find(other.key[:4], cached=True).key == other.key
+    assert bench.launcher.find(other.key, cached=True).key == other.key
+    assert bench.launcher.find(other.id, cached=True).key == other.key
 
 
 def test_which_clouds_there_are(bench: Bench) -> None:

@@ -12,6 +12,7 @@ import time
 
 from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.process.supervise.recorder import Recorder
+from trebuchet.emulator.process.supervise.terminals import open_pair
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,22 @@ class Child:
         last_errors: The end of what it wrote to its standard error last.
     """
 
-    def __init__(self, folder: str, order: dict[str, Any], selector: selectors.BaseSelector) -> None:
+    def __init__(
+        self,
+        folder: str,
+        order: dict[str, Any],
+        selector: selectors.BaseSelector,
+        *,
+        init_pid: int | None = None,
+    ) -> None:
+        """Open its streams.
+
+        Args:
+            folder: See above.
+            order: What to run and how.
+            selector: Tells when there is something to read.
+            init_pid: The first process of the sandbox whose terminals it may have; None for the machine's.
+        """
         self.folder = folder
         self.pid = 0
         self.deadline: float | None = None
@@ -51,7 +67,7 @@ class Child:
         self._input = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._input_holder = _hold_open(fifo)
         self._streams: dict[int, int] = {}
-        self.stdio = self._open_terminal(*order["pty"]) if order["pty"] else self._open_pipes()
+        self.stdio = self._open_terminal(init_pid, *order["pty"]) if order["pty"] else self._open_pipes()
 
     def started(self, init_pid: int | None) -> None:
         """Note that it runs, and start its clock."""
@@ -131,8 +147,8 @@ class Child:
         given, self._input = self._input, -1
         return given, output_end, errors_end
 
-    def _open_terminal(self, rows: int, columns: int) -> tuple[int, int, int]:
-        self._terminal, end = os.openpty()
+    def _open_terminal(self, init_pid: int | None, rows: int, columns: int) -> tuple[int, int, int]:
+        self._terminal, end = open_pair(init_pid)
         self.resize(rows, columns)
         self._listen(self._terminal, framing.STDOUT)
         self._selector.register(self._input, selectors.EVENT_READ, self._on_input)

@@ -241,7 +241,8 @@ class Supervisor:
     # Execs
 
     def _enter(self, request: dict[str, Any]) -> None:
-        child = Child(request["folder"], request, self._selector)
+        init_pid = self._box.init_pid if self._box.namespaced else None
+        child = Child(request["folder"], request, self._selector, init_pid=init_pid)
         order = {
             "argv": request["argv"],
             "env": {**self._order["env"], **request["env"]},
@@ -250,7 +251,6 @@ class Supervisor:
             "open_files": self._order["open_files"],
             "group": self._group.procs,
         }
-        init_pid = self._box.init_pid if self._box.namespaced else None
         child.pid, report = enter(order, child.stdio, init_pid)
         child.release_stdio()
         child.started(None)
