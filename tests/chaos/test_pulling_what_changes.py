@@ -74,7 +74,10 @@ def test_a_file_that_is_written_anew_is_brought_once_more(bench: Bench, tmp_path
     key = up(bench, f"{WAIT}; {LARGE}.new; mv /outputs/large.new /outputs/large; {TOLD}")
     pull = start(bench, key, tmp_path, "large")
     wait_until(lambda: parts(tmp_path) >= 3)
+    pull.send_signal(signal.SIGSTOP)  # The rest of the file is asked for only when it is another.
     go_on(bench, key)
+    told_by(bench, key)
+    pull.send_signal(signal.SIGCONT)
     assert "large was changed while it was brought; it is brought once more" in finished(pull)
     before, after = told_by(bench, key)
     assert digest(tmp_path / "large") == after != before

@@ -66,3 +66,14 @@ def python_of_nobody(folder: Path, *, needs: str = "trebuchet") -> str:
         if answer.stdout.strip() == str(sys.version_info[:2]):
             return candidate or ""
     pytest.skip("no Python of this version can be run by an ordinary user here")
+
+
+def assert_all_pass_as_nobody(*tests: str | Path, timeout_s: float) -> None:
+    """Run tests, whole files or single ones, once more as an ordinary user."""
+    with folder_of_nobody() as folder:
+        python = python_of_nobody(folder, needs="pytest")
+        options = ["-n", "0", "-p", "no:cacheprovider", "--tb=short", f"--basetemp={folder}/run"]
+        named = ["--rootdir", str(_SOURCE.parent), *map(str, tests)]
+        ended = run_as_nobody([python, "-m", "pytest", *options, *named], folder, timeout_s=timeout_s)
+    assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
+    assert " passed" in ended.stdout

@@ -6,19 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from support.ordinary_user import folder_of_nobody, python_of_nobody, run_as_nobody
+from support.ordinary_user import assert_all_pass_as_nobody
 
-_HERE = Path(__file__).parent
-_TESTS = (_HERE / "test_image_sandboxes.py", _HERE.parent / "test_host_layers.py")
+_IMAGES = Path(__file__).parent / "test_image_sandboxes.py"
+_LAYERS = Path(__file__).parents[1] / "test_host_layers.py"
+_SAMPLE = (
+    f"{_IMAGES}::test_what_a_job_changes_stays_its_own",
+    f"{_IMAGES}::test_commands_run_on_top_and_are_kept_by_content",
+    f"{_LAYERS}::test_commands_change_the_hosts_files_for_their_image_alone",
+    f"{_LAYERS}::test_layers_lie_below_files_and_snapshots",
+)
 _TIME_S = 300
 
 
 @pytest.mark.timeout(_TIME_S)
-def test_everything_holds_for_an_ordinary_user() -> None:
-    with folder_of_nobody() as folder:
-        python = python_of_nobody(folder, needs="pytest")
-        options = ["-n", "0", "-p", "no:cacheprovider", "--tb=short", f"--basetemp={folder}/run"]
-        tests = ["--rootdir", str(_HERE.parents[2]), *map(str, _TESTS)]
-        ended = run_as_nobody([python, "-m", "pytest", *options, *tests], folder, timeout_s=_TIME_S)
-    assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
-    assert " passed" in ended.stdout
+def test_images_are_stacked_and_built_on_for_an_ordinary_user() -> None:
+    assert_all_pass_as_nobody(*_SAMPLE, timeout_s=_TIME_S)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(_TIME_S)
+def test_everything_about_images_holds_for_an_ordinary_user() -> None:
+    assert_all_pass_as_nobody(_IMAGES, _LAYERS, timeout_s=_TIME_S)

@@ -1,4 +1,4 @@
-"""All of this once more as an ordinary user, where root runs the tests."""
+"""Processes once more as an ordinary user, where root runs the tests."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from support.ordinary_user import folder_of_nobody, python_of_nobody, run_as_nobody
+from support.ordinary_user import assert_all_pass_as_nobody
 
 _TESTS = Path(__file__).parent
 _TIME_S = 300
 
 
 @pytest.mark.timeout(_TIME_S)
-def test_everything_holds_for_an_ordinary_user():
-    with folder_of_nobody() as folder:
-        python = python_of_nobody(folder, needs="pytest")
-        options = ["-n", "0", "-p", "no:cacheprovider", "--tb=short", f"--basetemp={folder}/run"]
-        tests = ["--rootdir", str(_TESTS.parents[2]), str(_TESTS)]
-        ended = run_as_nobody([python, "-m", "pytest", *options, *tests], folder, timeout_s=_TIME_S)
-    assert ended.returncode == 0, ended.stdout[-6000:] + ended.stderr[-2000:]
-    assert " passed" in ended.stdout
+def test_isolation_and_execs_hold_for_an_ordinary_user() -> None:
+    assert_all_pass_as_nobody(_TESTS / "test_isolation.py", _TESTS / "test_execs.py", timeout_s=_TIME_S)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(_TIME_S)
+def test_everything_about_processes_holds_for_an_ordinary_user() -> None:
+    assert_all_pass_as_nobody(_TESTS, timeout_s=_TIME_S)

@@ -225,9 +225,10 @@ class Sandbox:
 
     @property
     def task_id(self) -> str:
-        """The id of its task: empty while it waits to be started, and for good if that never came."""
-        started = self.settled.is_set() and self.standing.admitted
-        return task_id_of(self.ask.id) if started or self.is_v2 else ""
+        """The id of its task: empty while it waits in the queue, and for good if it could not be started."""
+        result = self.standing.result
+        in_vain = result is not None and result.outcome is Outcome.NOT_STARTED
+        return task_id_of(self.ask.id) if self.is_v2 or (self.standing.admitted and not in_vain) else ""
 
     def touch(self) -> None:
         """Somebody does something with it now."""
