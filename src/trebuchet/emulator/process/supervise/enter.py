@@ -70,7 +70,7 @@ def parse_report(report: bytes) -> tuple[int, str]:
 
 
 def _outer(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | None, report: int) -> int:
-    signal.set_wakeup_fd(-1)  # It is the supervisor's, and closed here: the command's end would be told to it.
+    signal.set_wakeup_fd(-1)  # It is the supervisor's, and closed here.
     _keep_only((*stdio, report))
     restrain(order["open_files"], order["group"])
     if init_pid is not None:
