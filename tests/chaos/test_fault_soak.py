@@ -252,7 +252,7 @@ def soak(bench: Bench, operations: int, seed: str) -> None:
 
 
 def test_some_operations_under_faults(bench: Bench) -> None:
-    soak(bench, 25, f"{SEED}")
+    soak(bench, 15, f"{SEED}")
 
 
 @pytest.mark.proof

@@ -324,8 +324,12 @@ def test_importing_the_starter_is_light() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_one_that_does_not_answer_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_one_that_does_not_answer_is_an_error_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     endpoint = daemon.ensure(tmp_path)
+    monkeypatch.setattr(daemon, "ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(daemon, "GOING_TIMEOUT_S", 0.5)
     os.kill(endpoint.pid, signal.SIGSTOP)
     try:
         with pytest.raises(EmulatorError, match="does not answer"):
