@@ -36,8 +36,14 @@ def _private_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in _FOREIGN:
             patch.delenv(name, raising=False)
         patch.setenv("NO_COLOR", "1")
+        patch.setenv("TREBUCHET_LOCAL_BASE", str(_shared_by_workers(tmp_path_factory) / "base"))
         patch.setenv("TREBUCHET_ARCHIVE", "0")  # A process more for each home; its own tests turn it on.
         yield
+
+
+def _shared_by_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_a_transfer_that_was_killed_goes_on_in_the_middle(
     bench.engine.clear_calls()
     finished(start(bench, key, tmp_path))
     assert digest(tmp_path / "large") == expected
-    assert bench.engine.calls()["VolumeGetFile2"] == PARTS - here
+    assert bench.engine.calls().get("VolumeGetFile2", 0) == PARTS - here
     assert [file.name for file in tmp_path.iterdir()] == ["large"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator import nvidia
+from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
@@ -121,6 +122,30 @@ def builds_layers() -> bool:
             "`built` adds what an image asks for, `recorded` takes this machine as it is.",
         )
     return said == "built"
+
+
+def shared_base() -> Path | None:
+    """The folder, of several engines perhaps, of what all sandboxes stand on, as `TREBUCHET_LOCAL_BASE` says.
+
+    None where it says nothing: each engine then makes its own, which takes the first sandbox some seconds.
+
+    Raises:
+        EmulatorError: It cannot be made private, or somebody else could put something into it.
+    """
+    said = os.environ.get("TREBUCHET_LOCAL_BASE")
+    if not said:
+        return None
+    folder = Path(said).absolute()
+    try:
+        make_private_folder(folder)
+    except OSError as error:
+        raise EmulatorError(f"TREBUCHET_LOCAL_BASE={said} cannot be used: {error.strerror}.") from error
+    if folder.stat().st_uid != os.geteuid():
+        raise EmulatorError(
+            f"TREBUCHET_LOCAL_BASE={said} belongs to somebody else, who could change what sandboxes run.",
+            "Name a folder of your own, or none.",
+        )
+    return folder
 
 
 def disk_limits(state: Path) -> dict[str, int]:

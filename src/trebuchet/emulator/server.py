@@ -16,6 +16,7 @@ from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.endpoint import endpoint_path, try_daemon_lock, write_endpoint
 from trebuchet.emulator.errors import EmulatorError
 from trebuchet.emulator.faults import Faults
+from trebuchet.emulator.machine import shared_base
 from trebuchet.emulator.world.views import Sharing
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ async def _serve(
     declared = os.environ.get("TREBUCHET_LOCAL_GPUS")
     faults = _declared_faults()
     sharing = _sharing(os.environ.get("TREBUCHET_LOCAL_VOLUMES", sharing))
-    async with assemble(state, port=port, gpus=declared, faults=faults, sharing=sharing) as parts:
+    base = shared_base()
+    async with assemble(
+        state, port=port, gpus=declared, faults=faults, layers=base, sharing=sharing
+    ) as parts:
         write_endpoint(state, parts.endpoint)
         on_ready(parts.endpoint)
         await _stay(parts.world, parts.attendance, idle_timeout_s, leaving)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -134,10 +135,34 @@ class Database:
                     connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=10.0, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        for pragma in ("foreign_keys = ON", "synchronous = NORMAL"):
-            connection.execute(f"PRAGMA {pragma}")
+        """A connection to the file that was opened, or to what has come to its place, once that is."""
+        while True:
+            try:
+                connection = self._connect_once()
+            except sqlite3.DatabaseError:
+                with self._alone():
+                    if _file_at(self.path) == self._file:
+                        raise
+            else:
+                # It has read by now. While the file stands in its place, so does its own log beside it.
+                if _file_at(self.path) == self._file:
+                    return connection
+                connection.close()
+            self._open_again()
+
+    def _connect_once(self) -> sqlite3.Connection:
+        # SQLite is not to make the file: it would be open to all, and no other process would be kept away.
+        there = f"{self.path.absolute().as_uri()}?mode=rw"
+        connection = sqlite3.connect(
+            there, uri=True, timeout=10.0, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            for pragma in ("foreign_keys = ON", "synchronous = NORMAL", "schema_version"):
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _open(self) -> None:
@@ -147,28 +172,30 @@ class Database:
     def _open_again(self) -> None:
         """The file at the path is not the one that was opened, or there is none."""
         with self._opening:
-            if (there := _file_at(self.path)) == self._file:
+            if _file_at(self.path) == self._file:
                 return  # Another thread was faster.
             self.close()
             with self._errors():
-                self._make_private()
-            if there is None and self._file is not None:
+                made = self._make_private()
+            if made and self._file is not None:
                 self._say_begun_anew("The ledger was removed")
             self._open()
 
-    def _make_private(self) -> None:
+    def _make_private(self) -> bool:
+        """Make the file, private to the user, if there is none; whether it was made."""
         if self.path.exists():
-            return
+            return False
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._alone():
+            if self.path.exists():
+                return False
             self._make_file()
+        return True
 
     def _make_file(self) -> None:
-        """Make the file, if there is none; what a removed one left beside it would be taken for its own."""
-        if not self.path.exists():
-            for suffix in _BESIDE:
-                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        for suffix in _BESIDE:  # What a removed one left would be taken for the new one's.
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
     @contextmanager
     def _alone(self) -> Generator[None]:
@@ -233,9 +260,11 @@ class Database:
                 return
             stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
             self.set_aside = self.path.with_name(
-                f"{self.path.stem}.damaged-{stamp}-{os.getpid()}{self.path.suffix}"
+                f"{self.path.stem}.damaged-{stamp}-{secrets.token_hex(3)}{self.path.suffix}"
             )
-            for suffix in (*_BESIDE, ""):
+            self.rebuild_marker.touch(mode=0o600)  # Whoever is killed here, what runs is found again.
+            # The file itself first: who finds it in place finds beside it what is its own.
+            for suffix in ("", *_BESIDE):
                 with suppress(FileNotFoundError):
                     Path(f"{self.path}{suffix}").rename(f"{self.set_aside}{suffix}")
             self._make_file()
