@@ -30,6 +30,10 @@ def test_up_and_status_say_what_a_job_waits_for_and_the_urgent_one_goes_first(
     holder = trebuchet("up", job_file("sleep 600", resources=wants), "-d", "--json").json["key"]
     usual = start("up", job_file("sleep 600", resources=wants))
     assert any(f"waiting for {lacks}, 1st in the queue" in line for line in told(usual))
+    follower = start("logs", "-f", trebuchet("status", "--state", "pending", "-q").out.strip())
+    assert f"waiting for {lacks}, 1st in the queue" in next(told(follower))
+    follower.kill()
+    follower.wait()
     urgent = start("up", job_file("echo ran", resources={**wants, "priority": 10}))
     assert any(f"waiting for {lacks}, 1st in the queue" in line for line in told(urgent))
     assert f"waits for {lacks}, 2nd in the queue" in trebuchet("status").out

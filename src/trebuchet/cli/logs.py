@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +16,19 @@ from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import tell, tell_note
 from trebuchet.cli.jobfile import length_of_time
 from trebuchet.cli.log_sinks import FileSink, JsonSink, LineSink, PlainSink, Sink, prefixes
+from trebuchet.cli.progress import what_it_waits_for
 from trebuchet.cli.verb import Verb, pass_session, session_options
+from trebuchet.errors import TrebuchetError
+from trebuchet.status import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from trebuchet.cli.session import Session
     from trebuchet.client.log_reading import LogReading
+    from trebuchet.launcher import Launcher
     from trebuchet.logs.pieces import Piece
-    from trebuchet.status import LogSource
+    from trebuchet.status import JobStatus, LogSource
 
 FROM_THE_BEGINNING = "start"
 
@@ -106,7 +110,10 @@ def logs(
     if output is not None and as_json:
         raise click.UsageError("--json prints; --output writes to a file: choose one.")
     launcher = session.launcher
-    keys = list(dict.fromkeys(launcher.find(word, cached=True).key for word in what))
+    jobs = {job.key: job for job in (launcher.find(word, cached=True) for word in what)}
+    keys = list(jobs)
+    if follow:
+        _tell_of_waiting(launcher, jobs.values())
     reading = launcher.logs_of(
         keys, follow=follow, tail=tail, since=since, source=source, attempt=attempt, grep=grep,
         whole_lines=len(keys) > 1,
@@ -127,6 +134,16 @@ def logs(
     finally:
         if cursor is not None:  # However it ends: what was read ahead and not shown comes again.
             tell(f"cursor: {shown}")
+
+
+def _tell_of_waiting(launcher: Launcher, jobs: Iterable[JobStatus]) -> None:
+    """Say of those that do not run yet why nothing comes; as good a guess as there is, without a network."""
+    for job in jobs:
+        if job.state is JobState.PENDING:
+            with suppress(TrebuchetError):
+                job = launcher.find(job.key)  # noqa: PLW2901 - the same job, looked up
+        if job.state is JobState.PENDING:
+            tell(f"{job.name}: {what_it_waits_for(job)}")
 
 
 def _with_cursors(reading: LogReading) -> Iterator[tuple[Piece, str]]:
