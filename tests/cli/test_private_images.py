@@ -30,6 +30,7 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with run_registry(folder, login=("me", "s3cret"), htpasswd=f"me:{PASSWORD_HASH}\n") as registry:
         greeter = Archive().folder("app").add("app/hello", b"#!/bin/sh\necho hello $NAME\n", mode=0o755)
         registry.push("team/greeter", [shell_layer(), layer(greeter)], Env=["NAME=you", "PATH=/app:/bin"])
+        registry.push("team/shellless", [layer(greeter)])
         yield registry
 
 
@@ -76,3 +77,18 @@ def test_a_named_secret_has_the_login(
     modal.Secret.objects.create("registry-login", login, environment_name="local", client=client)
     answer = trebuchet("up", job)
     assert (answer.code, answer.out) == (0, "hello you\n"), answer.err
+
+
+@pytest.mark.usefixtures("home")
+def test_an_image_without_bash_ends_the_launch_with_a_hint(
+    trebuchet: Callable[..., Answer], job_file: Callable[..., str], private: Registry
+) -> None:
+    job = job_file(
+        "hello",
+        resources={"cloud": "local", "image_id": "docker:team/shellless"},
+        envs={"SKYPILOT_DOCKER_USERNAME": "me", "SKYPILOT_DOCKER_SERVER": private.host},
+        secrets={"SKYPILOT_DOCKER_PASSWORD": "s3cret"},
+    )
+    answer = trebuchet("up", job)
+    assert answer.code != 0
+    assert "use an image that has it" in answer.err

@@ -42,9 +42,16 @@ def outcome_of(engine: Engine, job: Job, seen: Observation, *, may_be_cut: bool)
     if seen.state is JobState.SUCCEEDED and not may_be_cut:
         return _succeeded(engine, job, seen)
     if seen.reason is not Reason.EXIT:
-        failure = None if seen.message is None else _failure(LaunchError(seen.message))
+        failure = None if seen.message is None else _failure(LaunchError(seen.message, hint=_hint(seen)))
         return Outcome(state=seen.state, reason=seen.reason, exit_code=seen.exit_code, failure=failure)
     return _by_its_log(engine, job, seen)
+
+
+def _hint(seen: Observation) -> str | None:
+    """What to do about a sandbox that could not start, as far as its control plane's words tell."""
+    if seen.reason is Reason.LAUNCH_FAILED and "bash" in (seen.message or ""):
+        return "The scripts of a job are run by bash: use an image that has it."
+    return None
 
 
 def _succeeded(engine: Engine, job: Job, seen: Observation) -> Outcome:
