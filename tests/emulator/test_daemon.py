@@ -386,3 +386,49 @@ def test_a_damaged_token_file_is_made_anew(tmp_path: Path, damage: str) -> None:
     assert all(len(word) > 20 for word in made)
     assert read_or_make_token(tmp_path) == made
     assert (tmp_path / "token.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_state_that_is_removed_takes_all_that_runs_there_with_it(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    endpoint = daemon.ensure(state, idle_timeout_s=2)
+    client = connect(endpoint)
+    app = modal.App.lookup("tests", create_if_missing=True, client=client)
+    image = modal.Image.debian_slim()
+    script = "echo begun; sleep 600"
+    sandbox = modal.Sandbox.create("sh", "-c", script, app=app, image=image, client=client)
+    assert next(iter(sandbox.stdout)) == "begun\n"
+    supervisor = supervisor_of(state / "sandboxes" / sandbox.object_id / "process")
+    client.close()
+    clear_away(state)
+    wait_until(lambda: not lives(supervisor))
+    wait_until(lambda: not lives(endpoint.pid))
+
+
+def clear_away(state: Path) -> None:
+    away = state.rename(state.with_name("away"))  # so that nothing is put into it meanwhile
+    remove_tree(away)
+
+
+def lives(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}/exe")  # noqa: PTH110 - to know whether it is there, no path is needed
+
+
+def test_one_whose_state_was_removed_leaves_its_successors_alone(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    before = daemon.ensure(state, idle_timeout_s=2)
+    clear_away(state)
+    after = daemon.ensure(state, idle_timeout_s=60)
+    wait_until(lambda: not lives(before.pid))
+    assert daemon.running(state) == after
+    daemon.stop(state)
+
+
+def test_a_log_that_is_removed_while_it_is_read_holds_nobody_up(own_engine: Engine) -> None:
+    sandbox = own_engine.create("sh", "-c", "seq 10000; sleep 0.1; seq 10000")
+    sandbox.wait()
+    since = datetime.now(UTC) - timedelta(minutes=5)
+    assert list(sandbox.logs.fetch(since=since))  # so that the engine knows what was there
+    [log] = (own_engine.state / "sandboxes" / sandbox.object_id / "process").glob("*log*")
+    log.unlink()
+    assert list(sandbox.logs.fetch(since=since)) == []
+    assert own_engine.run("echo", "alive") == (0, "alive\n")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.world import World
 
 FILES = 65_536
-SWEEP_S = 30.0
+SWEEP_S = 10.0
 LOCK_PATIENCE_S = 3.0
 
 
@@ -59,7 +59,16 @@ def serve(
     _raise_file_limit()
     lock = _take_lock(state)
     try:
-        asyncio.run(_serve(state, port, idle_timeout_s, on_ready, sharing))
+        asyncio.run(
+            _serve(
+                state,
+                lock,
+                port=port,
+                idle_timeout_s=idle_timeout_s,
+                on_ready=on_ready,
+                sharing=sharing,
+            )
+        )
     finally:
         os.close(lock)
 
@@ -86,6 +95,8 @@ def _take_lock(state: Path) -> int:
 
 async def _serve(
     state: Path,
+    lock: int,
+    *,
     port: int | None,
     idle_timeout_s: float,
     on_ready: Callable[[Endpoint], None],
@@ -103,8 +114,14 @@ async def _serve(
     ) as parts:
         write_endpoint(state, parts.endpoint)
         on_ready(parts.endpoint)
-        await _stay(parts.world, parts.attendance, idle_timeout_s, leaving)
-        endpoint_path(state).unlink(missing_ok=True)
+        await _stay(lock, parts.world, parts.attendance, idle_timeout_s, leaving)
+        if not _was_removed(lock):  # or else the endpoint there may be another daemon's
+            endpoint_path(state).unlink(missing_ok=True)
+
+
+def _was_removed(lock: int) -> bool:
+    """Whether the state directory, with the file of the daemon's lock, was removed."""
+    return os.fstat(lock).st_nlink == 0
 
 
 def _declared_faults() -> str:
@@ -129,11 +146,18 @@ def _sharing(word: str) -> Sharing:
     )
 
 
-async def _stay(world: World, attendance: Attendance, idle_timeout_s: float, leaving: asyncio.Event) -> None:
-    """Keep house until told to leave, or until nothing lives here and nothing was asked for in a while."""
+async def _stay(
+    lock: int, world: World, attendance: Attendance, idle_timeout_s: float, leaving: asyncio.Event
+) -> None:
+    """Keep house until told to leave, or until nothing lives here and nothing was asked for in a while.
+
+    A house that was removed is left too; its sandboxes notice it themselves, and end.
+    """
     while not leaving.is_set():
         busy = world.sandboxes.alive or world.builds.running
         if idle_timeout_s and not busy and attendance.idle_s >= idle_timeout_s:
+            return
+        if _was_removed(lock):
             return
         world.secrets.sweep()
         world.blobs.sweep()

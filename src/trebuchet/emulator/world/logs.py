@@ -160,6 +160,8 @@ class LogView:
         since_ns, until_ns, bucket_ns = times
         while offset < end:
             heads, offset = self._host.read_log_heads(self._folder, offset, HEADS_AT_ONCE, end)
+            if not heads:
+                return  # The log was removed meanwhile.
             for head in heads:
                 if since_ns <= head.timestamp_ns < until_ns:
                     start = head.timestamp_ns // bucket_ns * bucket_ns
@@ -215,6 +217,8 @@ class LogView:
         cutter, offset = TextCutter(landmark.pending), landmark.offset
         while offset < end:
             records, offset = self._host.read_log(self._folder, offset, end - offset)
+            if not records:
+                return  # The log was removed meanwhile.
             for record in records:
                 if record.timestamp_ns >= until_ns:
                     return

@@ -71,6 +71,10 @@ class Supervisor:
         if self._start():
             while self._wait_status is None:
                 self._step()
+                if _is_homeless():
+                    self._box.kill(self._main)
+                    self._group.remove()
+                    return
             self._end()
         listener.close()
         with contextlib.suppress(FileNotFoundError):
@@ -345,6 +349,15 @@ class Supervisor:
         for line in self._lines:
             with contextlib.suppress(OSError):
                 line.send(b".")
+
+
+def _is_homeless() -> bool:
+    """Whether the sandbox's folder was removed: nobody can reach it any more, or learn how it ends."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _ignore(number: int, frame: object) -> None:
