@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     OnDone = Callable[[int, JobStatus | TrebuchetError], None]
 
 _AT_ONCE = 64
-_TOGETHER = 25
-"""How many are written down in one transaction. While these are on their way, the next are made ready."""
+_TOGETHER = 100
+"""How many are written down in one transaction, for each waits for the disk. While these are on their way, the
+next are made ready."""
 
 _A_SECOND = 5.0
 _BURST = 150

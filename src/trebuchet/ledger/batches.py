@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trebuchet.ledger.statements import add_event, free_claim, insert_job, set_created
+from trebuchet.ledger.statements import add_events, free_claim, insert_jobs, set_created
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +21,12 @@ class Batches:
     def add_asked(self, intended: Sequence[Intended]) -> None:
         """Write new jobs down, each of which the control plane is about to be asked for."""
         with self._database.writing("add jobs", sync="FULL") as connection:
-            for one in intended:
-                attempt = one.job.current
-                insert_job(connection, one.job, one.config, one.candidates, one.prices)
-                if attempt.asked_at is not None:
-                    add_event(connection, attempt.key, attempt.asked_at, "asked", {"attempt": attempt.number})
+            insert_jobs(connection, intended)
+            attempts = [one.job.current for one in intended]
+            asked = [
+                (one.key, one.asked_at, "asked", {"attempt": one.number}) for one in attempts if one.asked_at
+            ]
+            add_events(connection, asked)
 
     def created_all(self, made: Sequence[Made], *, claim: str, at: float) -> None:
         """As `created` for each, and each one's claim is given back."""

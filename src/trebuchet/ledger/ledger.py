@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from trebuchet.ledger.batches import Batches
 from trebuchet.ledger.database import Database
 from trebuchet.ledger.reading import Reading
+from trebuchet.ledger.records import Intended
 from trebuchet.ledger.rows import INSERT_ATTEMPT, attempt_values
-from trebuchet.ledger.statements import add_event, free_claim, insert_job, set_created
+from trebuchet.ledger.statements import add_event, free_claim, insert_jobs, set_created
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Ledger(Reading, Batches):
         with self._database.writing("add job", sync="FULL") as connection:
             if connection.execute("SELECT 1 FROM jobs WHERE key = ?", (job.key,)).fetchone():
                 return False
-            insert_job(connection, job, config, candidates, prices)
+            intended = Intended(job=job, config=config, candidates=candidates, prices=tuple(prices))
+            insert_jobs(connection, [intended])
             return True
 
     def forget(self, key: str) -> None:

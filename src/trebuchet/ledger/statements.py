@@ -12,26 +12,30 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
-    from trebuchet.ledger.records import Attempt, Job
-    from trebuchet.sandbox import SandboxSpec
+    from trebuchet.ledger.records import Attempt, Intended
 
 
-def insert_job(
-    connection: sqlite3.Connection,
-    job: Job,
-    config: Mapping[str, Any],
-    candidates: tuple[SandboxSpec, ...],
-    prices: Sequence[float],
-) -> None:
-    connection.execute(INSERT_JOB, job_values(job))
-    connection.execute(
+def insert_jobs(connection: sqlite3.Connection, intended: Sequence[Intended]) -> None:
+    jobs = [one.job for one in intended]
+    connection.executemany(INSERT_JOB, [job_values(job) for job in jobs])
+    connection.executemany(
         "INSERT INTO recipes (key, config, candidates, prices) VALUES (?, ?, ?, ?)",
-        (job.key, json.dumps(config), encode_candidates(candidates), json.dumps(list(prices))),
+        [
+            (
+                one.job.key,
+                json.dumps(one.config),
+                encode_candidates(one.candidates),
+                json.dumps(list(one.prices)),
+            )
+            for one in intended
+        ],
     )
-    connection.execute(INSERT_ATTEMPT, attempt_values(job.current))
-    if job.current.sandbox_id:
-        _remember_sandbox(connection, job.current.sandbox_id, job.key, job.current.number)
-    add_event(connection, job.key, job.submit_time, "intended", {"attempt": job.current.number})
+    connection.executemany(INSERT_ATTEMPT, [attempt_values(job.current) for job in jobs])
+    for job in jobs:
+        if job.current.sandbox_id:
+            _remember_sandbox(connection, job.current.sandbox_id, job.key, job.current.number)
+    events = [(job.key, job.submit_time, "intended", {"attempt": job.current.number}) for job in jobs]
+    add_events(connection, events)
 
 
 def set_created(
@@ -58,8 +62,15 @@ def free_claim(connection: sqlite3.Connection, key: str, number: int, token: str
 def add_event(
     connection: sqlite3.Connection, key: str, at: float, kind: str, detail: Mapping[str, Any]
 ) -> None:
-    connection.execute(
-        "INSERT INTO events (key, at, kind, detail) VALUES (?, ?, ?, ?)", (key, at, kind, json.dumps(detail))
+    add_events(connection, [(key, at, kind, detail)])
+
+
+def add_events(
+    connection: sqlite3.Connection, events: Sequence[tuple[str, float, str, Mapping[str, Any]]]
+) -> None:
+    connection.executemany(
+        "INSERT INTO events (key, at, kind, detail) VALUES (?, ?, ?, ?)",
+        [(key, at, kind, json.dumps(detail)) for key, at, kind, detail in events],
     )
 
 
