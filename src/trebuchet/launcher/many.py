@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 64
 _TOGETHER = 100
-"""How many are written down in one transaction, for each waits for the disk. While these are on their way, the
-next are made ready."""
+"""How many are written down in one transaction: each of these waits for the disk.
+
+While some are on their way, the next are made ready.
+"""
 
 _A_SECOND = 5.0
 _BURST = 150
