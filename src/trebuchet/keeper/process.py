@@ -33,7 +33,7 @@ def keep(cloud: str, settings: Settings, post: Post) -> None:
     pipe = os.open(post.pipe, os.O_RDWR | os.O_NONBLOCK)
     keeper = Keeper(Contexts(settings), cloud, wake=lambda: _ring(pipe))
     try:
-        _work(keeper, pipe)
+        _work(keeper, pipe, lock)
     except BaseException:  # noqa: BLE001 - whatever it was, the process ends below, and its log says why
         traceback.print_exc(file=sys.stderr)
     if keeper.holding:
@@ -43,9 +43,11 @@ def keep(cloud: str, settings: Settings, post: Post) -> None:
     os._exit(0)
 
 
-def _work(keeper: Keeper, pipe: int) -> None:
+def _work(keeper: Keeper, pipe: int, lock: TextIO) -> None:
     idle_since = time.monotonic()
     while keeper.holding or time.monotonic() - idle_since < _IDLE_S:
+        if os.fstat(lock.fileno()).st_nlink == 0:
+            return  # All of this was removed: it is not to be made again.
         pause = keeper.turn()
         if keeper.holding:
             idle_since = time.monotonic()

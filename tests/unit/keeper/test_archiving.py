@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -74,6 +77,19 @@ def test_it_starts_no_engine_that_was_stopped(bench: Bench) -> None:
     bench.engine.start()
     bench.launcher.status()
     wait_until(lambda: is_archived(bench, job))
+
+
+def test_it_leaves_when_its_folder_is_cleared_and_makes_nothing_anew(bench: Bench) -> None:
+    bench.up("sleep 60")
+    wait_until(lambda: len(bench.keepers()) == 1)
+    bench.launcher.close()
+    [keeper] = bench.keepers()
+    os.kill(keeper, signal.SIGSTOP)  # Clearing takes a moment, and it may look just then.
+    for entry in [entry for entry in bench.home.iterdir() if entry.name != "local"]:
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    os.kill(keeper, signal.SIGCONT)
+    wait_until(lambda: bench.keepers() == [])
+    assert [entry.name for entry in bench.home.iterdir()] == ["local"]
 
 
 def test_a_follower_leaves_nothing_to_do(bench: Bench) -> None:
