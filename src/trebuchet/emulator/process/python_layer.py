@@ -20,7 +20,7 @@ import zipfile
 from pathlib import Path
 
 _OPAQUE = "user.overlay.opaque"
-_LAYOUT = "5"
+_LAYOUT = "4"
 """Raised whenever this file makes something else of the same interpreter."""
 _NOT_COPIED = (
     "test",
@@ -61,9 +61,6 @@ def make_python(target: Path) -> None:
     _link_shared_libraries(local / "lib")
     if _is_debians():
         (local / "local").symlink_to(".")
-        # Programs land in what is another name of a folder on the PATH, and pip would warn each time. It
-        # takes a "no" that is no for an option that is on.
-        (local / "pip.conf").write_text("[install]\nno-warn-script-location = false\n")
     packages = library / ("dist-packages" if _is_debians() else "site-packages")
     packages.mkdir()
     _unpack_seeds(packages)
