@@ -50,6 +50,18 @@ def test_one_that_belongs_to_somebody_else_is_refused(
     assert not daemon.running(tmp_path / "state")
 
 
+def test_one_that_is_open_to_others_is_refused_and_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    base.chmod(0o1777)
+    monkeypatch.setenv("TREBUCHET_LOCAL_BASE", str(base))
+    with pytest.raises(EmulatorError, match="is open to others"):
+        daemon.ensure(tmp_path / "state")
+    assert base.stat().st_mode & 0o7777 == 0o1777
+
+
 def test_one_that_cannot_be_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("TREBUCHET_LOCAL_BASE", str(tmp_path / "file" / "base"))

@@ -22,6 +22,7 @@ DECLARED = re.compile(r"(?:(\d+)x)?([A-Za-z][A-Za-z0-9-]*\d[A-Za-z0-9-]*)")
 """Every name of a GPU has a letter first and a digit somewhere."""
 _SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CONDA = Path("/etc/profile.d/conda.sh")
+_WRITABLE_BY_OTHERS = 0o022
 _PACKAGE_LISTS = Path("/var/lib/apt/lists")
 NUMBER = re.compile(r"\d+(\.\d+)?")
 THREADS_A_CORE = 2
@@ -130,19 +131,23 @@ def shared_base() -> Path | None:
     None where it says nothing: each engine then makes its own, which takes the first sandbox some seconds.
 
     Raises:
-        EmulatorError: It cannot be made private, or somebody else could put something into it.
+        EmulatorError: It cannot be made, or somebody else could put something into it.
     """
     said = os.environ.get("TREBUCHET_LOCAL_BASE")
     if not said:
         return None
     folder = Path(said).absolute()
     try:
-        make_private_folder(folder)
+        if not folder.is_dir():  # One that is there may serve others too: its mode is not ours to change.
+            make_private_folder(folder)
+        known = folder.stat()
     except OSError as error:
         raise EmulatorError(f"TREBUCHET_LOCAL_BASE={said} cannot be used: {error.strerror}.") from error
-    if folder.stat().st_uid != os.geteuid():
+    own, closed = known.st_uid == os.geteuid(), not known.st_mode & _WRITABLE_BY_OTHERS
+    if not (own and closed):
+        why = "is open to others" if own else "belongs to somebody else"
         raise EmulatorError(
-            f"TREBUCHET_LOCAL_BASE={said} belongs to somebody else, who could change what sandboxes run.",
+            f"TREBUCHET_LOCAL_BASE={said} {why}, who could change what sandboxes run.",
             "Name a folder of your own, or none.",
         )
     return folder
