@@ -24,7 +24,9 @@ class Batches:
             insert_jobs(connection, intended)
             attempts = [one.job.current for one in intended]
             asked = [
-                (one.key, one.asked_at, "asked", {"attempt": one.number}) for one in attempts if one.asked_at
+                (one.key, one.asked_at, "asked", {"attempt": one.number})
+                for one in attempts
+                if one.asked_at is not None
             ]
             add_events(connection, asked)
 
