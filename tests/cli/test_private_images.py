@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import modal
 import pytest
@@ -34,15 +34,22 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield registry
 
 
+def logged_in(private: Registry, image: str, *, password: str | None) -> dict[str, Any]:
+    """What a job file says to run on an image of the registry as its user."""
+    return {
+        "resources": {"cloud": "local", "image_id": f"docker:{image}"},
+        "envs": {"SKYPILOT_DOCKER_USERNAME": "me", "SKYPILOT_DOCKER_SERVER": private.host},
+        "secrets": {"SKYPILOT_DOCKER_PASSWORD": password},
+    }
+
+
 @pytest.mark.usefixtures("home")
 def test_a_job_brings_its_registrys_login(
     trebuchet: Callable[..., Answer], job_file: Callable[..., str], private: Registry
 ) -> None:
     job = job_file(
         "hello; test -e /etc/debian_version || echo no host",
-        resources={"cloud": "local", "image_id": "docker:team/greeter"},
-        envs={"SKYPILOT_DOCKER_USERNAME": "me", "SKYPILOT_DOCKER_SERVER": private.host},
-        secrets={"SKYPILOT_DOCKER_PASSWORD": None},
+        **logged_in(private, "team/greeter", password=None),
     )
     answer = trebuchet("up", job, "--secret", "SKYPILOT_DOCKER_PASSWORD=s3cret")
     assert (answer.code, answer.out) == (0, "hello you\nno host\n"), answer.err
@@ -54,9 +61,7 @@ def test_a_wrong_login_ends_the_launch_and_says_so(
 ) -> None:
     job = job_file(
         "hello",
-        resources={"cloud": "local", "image_id": "docker:team/greeter"},
-        envs={"SKYPILOT_DOCKER_USERNAME": "me", "SKYPILOT_DOCKER_SERVER": private.host},
-        secrets={"SKYPILOT_DOCKER_PASSWORD": "wr0ng"},
+        **logged_in(private, "team/greeter", password="wr0ng"),
     )
     answer = trebuchet("up", job)
     assert answer.code != 0
@@ -85,9 +90,7 @@ def test_an_image_without_bash_ends_the_launch_with_a_hint(
 ) -> None:
     job = job_file(
         "hello",
-        resources={"cloud": "local", "image_id": "docker:team/shellless"},
-        envs={"SKYPILOT_DOCKER_USERNAME": "me", "SKYPILOT_DOCKER_SERVER": private.host},
-        secrets={"SKYPILOT_DOCKER_PASSWORD": "s3cret"},
+        **logged_in(private, "team/shellless", password="s3cret"),
     )
     answer = trebuchet("up", job)
     assert answer.code != 0
