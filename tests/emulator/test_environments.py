@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import modal
@@ -77,6 +78,22 @@ def test_what_is_in_one_goes_with_it(engine: Engine) -> None:
     ):
         with pytest.raises(NotFoundError):
             find()
+
+
+def test_what_had_not_started_when_one_went_reads_as_ended_by_that(engine: Engine) -> None:
+    """A burst starts after all have their answers: then the volume is gone that they were to see."""
+    name, client = word(), engine.client
+    modal.Environment.objects.create(name, client=client)
+    app = modal.App.lookup(name, environment_name=name, create_if_missing=True, client=client)
+    volume = modal.Volume.from_name(name, environment_name=name, create_if_missing=True, client=client)
+    with ThreadPoolExecutor(20) as pool:
+        made = pool.map(
+            lambda _: engine.create("sleep", "300", app=app, volumes={"/mnt/v": volume}), range(20)
+        )
+        sandboxes = list(made)
+    modal.Environment.objects.delete(name, client=client)
+    wait_until(lambda: all(sandbox.poll() is not None for sandbox in sandboxes))
+    assert {sandbox.poll() for sandbox in sandboxes} == {137}
 
 
 def test_nothing_is_made_in_one_that_does_not_exist(engine: Engine) -> None:

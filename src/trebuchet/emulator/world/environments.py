@@ -79,8 +79,8 @@ class Environments:
         """
         return self._named(name or DEFAULT_ENVIRONMENT) or self.make(name)
 
-    def remove(self, name: str) -> None:
-        """Remove an environment; what is in it goes before.
+    def check_removable(self, name: str) -> None:
+        """Refuse to remove what is not there, or always is.
 
         Raises:
             NotFoundError: There is none.
@@ -88,6 +88,16 @@ class Environments:
         """
         if name in ALWAYS_THERE:
             raise ConflictError(f"Environment {name!r} is always there.")
+        self.find(name)
+
+    def remove(self, name: str) -> None:
+        """Remove an environment; what is in it goes before.
+
+        Raises:
+            NotFoundError: There is none.
+            ConflictError: It is one that is always there.
+        """
+        self.check_removable(name)
         self._shelf.drop(self.find(name).id)
 
     def _named(self, name: str) -> Environment | None:

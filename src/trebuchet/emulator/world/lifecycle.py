@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TERMINATED = Result(outcome=Outcome.TERMINATED, exit_code=137)
 INTERRUPTED = "The engine was ended before this sandbox was started."
 
 
@@ -180,7 +181,13 @@ class Lifecycle:
 
     async def _never_starts(self, sandbox: Sandbox, why: str) -> None:
         await self._upkeep.finish(sandbox)
-        self._finish(sandbox, _not_started(why))
+        self._finish(sandbox, self._not_started(sandbox, why))
+
+    def _not_started(self, sandbox: Sandbox, why: str) -> Result:
+        """One that was to end anyway has ended as it was told, whatever kept it from starting meanwhile."""
+        if self._host.termination_asked(sandbox.process):
+            return _TERMINATED
+        return Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=why)
 
     def _move_in(self, sandbox: Sandbox) -> None:
         if not sandbox.moved_in:
@@ -227,7 +234,7 @@ class Lifecycle:
             self._move_in(sandbox)
             self._host.terminate(sandbox.process)
         else:
-            self._finish(sandbox, Result(outcome=Outcome.TERMINATED, exit_code=137))
+            self._finish(sandbox, _TERMINATED)
         return None
 
     def _finish(
@@ -270,7 +277,7 @@ class Lifecycle:
             try:
                 sandbox.now(admitted=True, gpus=taken, started_at=self.clock.now())
             except OSError as error:
-                self._finish(sandbox, _not_started(str(error)))
+                self._finish(sandbox, self._not_started(sandbox, str(error)))
             else:
                 self._starter.add(partial(self._start, sandbox, env))
 
@@ -305,7 +312,7 @@ class Lifecycle:
         elif sandbox.ask.has_inline_env and inline_env is None:
             # What it was to be given is lost. One who asks again gets a new one.
             self._by_key.pop(sandbox.ask.idempotency_key, None)
-            self._finish(sandbox, _not_started(INTERRUPTED))
+            self._finish(sandbox, self._not_started(sandbox, INTERRUPTED))
         else:
             self._start_again(sandbox, inline_env or {})
 
@@ -314,7 +321,7 @@ class Lifecycle:
             self._gpus.check(sandbox.ask.gpu)
             env = {**self._secrets.values_of(sandbox.ask.secret_ids), **inline_env}
         except (InvalidError, NotFoundError) as error:
-            self._finish(sandbox, _not_started(str(error)))
+            self._finish(sandbox, self._not_started(sandbox, str(error)))
             return
         if sandbox.standing.admitted:
             self._starter.add(partial(self._start, sandbox, env))
@@ -339,7 +346,3 @@ class Lifecycle:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a sandbox is no longer watched", exc_info=task.exception())
-
-
-def _not_started(why: str) -> Result:
-    return Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=why)
