@@ -102,6 +102,7 @@ class _Many:
         self._volleys: dict[str, Volley] = {}
         self._planners: dict[str, Callable[[JobConfig], Plan]] = {}
         self._alone: list[Future[None]] = []
+        self._given_up = threading.Event()
 
     def launch(self) -> list[JobStatus | TrebuchetError]:
         with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="launch") as pool:
@@ -113,6 +114,7 @@ class _Many:
                 for launch in self._alone:
                     launch.result()  # Nothing unexpected is to be lost in a thread.
             except BaseException:
+                self._given_up.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 for volley in self._volleys.values():
                     volley.abandon()
@@ -175,12 +177,21 @@ class _Many:
 
     def _launch_alone(self, place: int) -> None:
         self._rate.wait()
+        if self._given_up.is_set():
+            return
         try:
-            _, status = self._launcher.up(self._jobs[place], self._cluster, cloud=self._cloud)
+            _, status = self._launcher.up(
+                self._jobs[place], self._cluster, cloud=self._cloud, on_waiting=self._keep_waiting
+            )
         except TrebuchetError as error:
             self._tell(place, error)
         else:
             self._tell(place, status)
+
+    def _keep_waiting(self, _status: JobStatus) -> None:
+        """Interrupt a launch that waits for a GPU, from within, once all of them are interrupted."""
+        if self._given_up.is_set():
+            raise KeyboardInterrupt
 
     def _tell(self, place: int, result: JobStatus | TrebuchetError) -> None:
         self._results[place] = result

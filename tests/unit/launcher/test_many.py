@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.clocks import HandClock
+from support.engine import wait_until
 from trebuchet.errors import LaunchError, TrebuchetError
 from trebuchet.launcher import Launcher
 from trebuchet.launcher.many import Rate
@@ -171,6 +172,28 @@ def test_an_interruption_leaves_nothing_of_those_that_were_not_launched_yet(benc
     bench.engine.set_faults({"call": "SandboxCreateV2", "action": "delay", "seconds": 1, "after": 1})
     with pytest.raises(KeyboardInterrupt):
         bench.launcher.up_many([bench.job("sleep 60")] * 6, bench.cluster, on_done=interrupt)
+    [first] = [job for job in bench.launcher.status("local", bench.cluster)["local"] if not job.done]
+    assert bench.running() == [first.id]
+    bench.launcher.stop("local", bench.cluster)
+
+
+def test_an_interruption_does_not_wait_for_the_gpus_that_others_wait_for(bench: Bench) -> None:
+    bench.ended(bench.up("true"))
+
+    def interrupt(_place: int, result: object) -> None:
+        if isinstance(result, JobStatus):
+            raise KeyboardInterrupt
+
+    bench.engine.set_faults({"call": "SandboxCreate", "action": "delay", "seconds": 100})
+    jobs = [bench.job("sleep 60", gpu="H100"), bench.job("sleep 60", gpu="H100"), bench.job("sleep 60")]
+    with pytest.raises(KeyboardInterrupt):
+        bench.launcher.up_many(jobs, bench.cluster, on_done=interrupt)
+    waiting = bench.launcher.contexts.ledger.jobs(cloud="local", cluster=bench.cluster, unfinished=True)
+    waiting = [job for job in waiting if job.current.gpu is not None]
+    assert [(job.sandbox_id, job.cancel_at is not None) for job in waiting] == [(None, True)] * 2
+    bench.kill_keepers()
+    bench.engine.set_faults()
+    wait_until(lambda: all(bench.launcher.find(job.key).done for job in waiting))
     [first] = [job for job in bench.launcher.status("local", bench.cluster)["local"] if not job.done]
     assert bench.running() == [first.id]
     bench.launcher.stop("local", bench.cluster)
