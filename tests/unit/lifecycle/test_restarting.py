@@ -91,6 +91,7 @@ def short_lived(bench: Bench) -> Iterator[Alone]:
 
 @contextmanager
 def alone_at(bench: Bench, *, longest_s: int) -> Iterator[Alone]:
+    bench.kill_keepers()  # One that another test left has pauses of its own.
     # Logs tell ends by the system's clock: what is to have taken time began earlier by the launcher's.
     clock = AheadClock(ahead=-600.0)
     settings = replace(bench.launcher.settings, keeper=False, longest_s=longest_s, restart_pause_s=10.0)

@@ -69,10 +69,11 @@ def test_a_job_started_again_asks_no_longer_than_the_first_time(bench: Bench) ->
     launcher = Launcher(replace(bench.launcher.settings, restart_pause_s=0.1))
     bench.kill_keepers()
     ledger = launcher.contexts.ledger
-    job = bench.job("sleep 1; exit 1", gpu="H100:4", max_restarts=3)
+    job = bench.job("until [ -e /tmp/go ]; do sleep 0.1; done; exit 1", gpu="H100:4", max_restarts=3)
     status = launcher.up(job, bench.cluster, wait_for_gpu=0.5)[1]
     wait_until(lambda: launcher.find(status.key, cached=True).state is JobState.RUNNING)
     bench.engine.hold_gpus(H100=4)
+    bench.engine.get(status.id).exec("touch", "/tmp/go").wait()
     wait_until(lambda: (job := ledger.job(status.key)) is not None and job.end_at is not None)
     failed = launcher.find(status.key, cached=True)
     assert (failed.state, failed.reason, failed.attempt) == (JobState.FAILED, Reason.LAUNCH_FAILED, 2)
