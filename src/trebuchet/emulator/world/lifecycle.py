@@ -181,13 +181,11 @@ class Lifecycle:
 
     async def _never_starts(self, sandbox: Sandbox, why: str) -> None:
         await self._upkeep.finish(sandbox)
-        self._finish(sandbox, self._not_started(sandbox, why))
+        self._finish(sandbox, self._unless_ended(sandbox, _not_started(why)))
 
-    def _not_started(self, sandbox: Sandbox, why: str) -> Result:
+    def _unless_ended(self, sandbox: Sandbox, result: Result) -> Result:
         """One that was to end anyway has ended as it was told, whatever kept it from starting meanwhile."""
-        if self._host.termination_asked(sandbox.process):
-            return _TERMINATED
-        return Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=why)
+        return _TERMINATED if self._host.termination_asked(sandbox.process) else result
 
     def _move_in(self, sandbox: Sandbox) -> None:
         if not sandbox.moved_in:
@@ -209,6 +207,8 @@ class Lifecycle:
             state = await self._host.wait_end(sandbox.process)
         await self._upkeep.finish(sandbox)
         result = result_of(state, sandbox.standing)
+        if result.outcome is Outcome.NOT_STARTED:
+            result = self._unless_ended(sandbox, result)
         self._finish(sandbox, result, started_at=state.started_at, ended_at=state.ended_at)
         try:
             await self._host.cleanup(sandbox.process)
@@ -277,7 +277,7 @@ class Lifecycle:
             try:
                 sandbox.now(admitted=True, gpus=taken, started_at=self.clock.now())
             except OSError as error:
-                self._finish(sandbox, self._not_started(sandbox, str(error)))
+                self._finish(sandbox, self._unless_ended(sandbox, _not_started(str(error))))
             else:
                 self._starter.add(partial(self._start, sandbox, env))
 
@@ -312,7 +312,7 @@ class Lifecycle:
         elif sandbox.ask.has_inline_env and inline_env is None:
             # What it was to be given is lost. One who asks again gets a new one.
             self._by_key.pop(sandbox.ask.idempotency_key, None)
-            self._finish(sandbox, self._not_started(sandbox, INTERRUPTED))
+            self._finish(sandbox, self._unless_ended(sandbox, _not_started(INTERRUPTED)))
         else:
             self._start_again(sandbox, inline_env or {})
 
@@ -321,7 +321,7 @@ class Lifecycle:
             self._gpus.check(sandbox.ask.gpu)
             env = {**self._secrets.values_of(sandbox.ask.secret_ids), **inline_env}
         except (InvalidError, NotFoundError) as error:
-            self._finish(sandbox, self._not_started(sandbox, str(error)))
+            self._finish(sandbox, self._unless_ended(sandbox, _not_started(str(error))))
             return
         if sandbox.standing.admitted:
             self._starter.add(partial(self._start, sandbox, env))
@@ -346,3 +346,7 @@ class Lifecycle:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a sandbox is no longer watched", exc_info=task.exception())
+
+
+def _not_started(why: str) -> Result:
+    return Result(outcome=Outcome.NOT_STARTED, exit_code=1, message=why)
