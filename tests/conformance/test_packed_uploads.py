@@ -15,7 +15,7 @@ import pytest
 from trebuchet.engines import engine_for
 from trebuchet.job import JobConfig
 from trebuchet.plan.script import bind_launch, script_argv
-from trebuchet.sandbox import SandboxSpec, Upload
+from trebuchet.sandbox import SandboxSpec, Upload, VolumeMount
 from trebuchet.uploads import Sent
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 MANY = 300
 
 
-def run_job(bench: Bench, script: str, *uploads: Upload) -> str:
+def run_job(bench: Bench, script: str, *uploads: Upload, **options: object) -> str:
     """What a job prints that runs behind the wrapper, as all jobs do."""
     argv = bind_launch(script_argv(JobConfig(run=script)), nonce="n", attempt=1, variables={})
-    sandbox_id = bench.create(*argv, uploads=uploads)
+    sandbox_id = bench.create(*argv, uploads=uploads, **options)
     seen = bench.wait(sandbox_id)
     said = bench.text(sandbox_id, source="stdout")
     assert seen.exit_code == 0, bench.text(sandbox_id)
@@ -104,6 +104,42 @@ def test_several_trees_lie_side_by_side(bench: Bench, tmp_path: Path) -> None:
         *(str(MANY), str(MANY)),
         "/root/data/empty",
     ]
+
+
+@pytest.mark.parametrize("count", [1, MANY], ids=["one file", "many"])
+@pytest.mark.parametrize("as_link", [False, True], ids=["file", "link"])
+def test_what_a_volume_holds_is_not_overwritten_by_what_it_hides(
+    bench: Bench, tmp_path: Path, count: int, as_link: bool
+) -> None:
+    write_tree(tmp_path, count)
+    (tmp_path / "data").mkdir()
+    if as_link:
+        (tmp_path / "data" / "checkpoint").symlink_to("../other")
+    else:
+        (tmp_path / "data" / "checkpoint").write_text("stale")
+    volume = VolumeMount(name=f"{bench.mark}-{count}-{as_link}", path="/root/sky_workdir/data")
+    run_job(bench, "echo precious >data/checkpoint", volumes=(volume,))
+    assert run_job(bench, "cat data/checkpoint", workdir(tmp_path), volumes=(volume,)) == "precious\n"
+    assert run_job(bench, "cat data/checkpoint", volumes=(volume,)) == "precious\n"
+
+
+@pytest.mark.parametrize("count", [1, MANY], ids=["one file", "many"])
+def test_what_is_mounted_over_a_file_of_the_work_dir_wins_however_many_there_are(
+    bench: Bench, tmp_path: Path, count: int
+) -> None:
+    work, over = tmp_path / "work", tmp_path / "over"
+    write_tree(work, count)
+    (work / "config").write_text("of the work dir")
+    (work / "tree").symlink_to("config")
+    (over / "tree").mkdir(parents=True)
+    (over / "tree" / "leaf").write_text("mounted")
+    (over / "config").write_text("mounted")
+    mounts = [
+        Upload(source=over / name, target=f"/root/sky_workdir/{name}", role="file_mount")
+        for name in ("config", "tree")
+    ]
+    assert run_job(bench, "cat config tree/leaf", workdir(work), *mounts) == "mountedmounted"
+    assert run_job(bench, "cat config", *mounts[:1], workdir(work)) == "of the work dir"
 
 
 def test_a_changed_file_among_many_arrives_as_changed(bench: Bench, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ from trebuchet.job import JobConfig
 from trebuchet.plan.markers import MarkerFilter
 from trebuchet.plan.script import WORK_DIR, bind_launch, oversize, script_argv
 from trebuchet.status import Phase
+
+
+def wrapper() -> str:
+    return files("trebuchet.plan").joinpath("wrapper.sh").read_text(encoding="utf-8")
 
 
 def _command(tmp_path: Path, facts: Mapping[str, Any] | None = None, **fields: Any) -> list[str]:
@@ -32,6 +38,7 @@ def _command(tmp_path: Path, facts: Mapping[str, Any] | None = None, **fields: A
 class Ran:
     def __init__(self, tmp_path: Path, **fields: Any) -> None:
         environment = {"PATH": f"{tmp_path}/image/bin:/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+        environment |= fields.get("envs", {})
         self.result = subprocess.run(
             _command(tmp_path, **fields), capture_output=True, env=environment, check=False
         )
@@ -70,6 +77,73 @@ def test_skypilot_scripts_have_a_shell_each_and_no_fail_fast(tmp_path: Path) -> 
 def test_skypilot_setup_decides_whether_run_starts(tmp_path: Path) -> None:
     ran = Ran(tmp_path, dialect="skypilot", setup="false", run="echo no")
     assert (ran.stdout, ran.code, ran.markers.phase) == ("", 1, Phase.SETUP)
+
+
+@pytest.mark.parametrize("dialect", ["oumi", "skypilot"])
+def test_a_setup_that_says_it_is_done_does_not_end_the_job(tmp_path: Path, dialect: str) -> None:
+    ran = Ran(tmp_path, dialect=dialect, setup="echo done; exit 0", run="echo $PWD; false; echo on; exit 4")
+    # Oumi's fails fast behind a setup, however that has ended.
+    rest, code = ("", 1) if dialect == "oumi" else ("on\n", 4)
+    assert (ran.stdout, ran.code) == (f"done\n{tmp_path}/work dir\n{rest}", code)
+    assert (ran.markers.phase, ran.markers.exit_code, ran.stderr) == (Phase.RUN, code, "")
+
+
+@pytest.mark.parametrize("dialect", ["oumi", "skypilot"])
+def test_a_setup_that_ends_well_when_asked_to_end_is_followed_by_no_run(tmp_path: Path, dialect: str) -> None:
+    setup = "trap 'exit 0' TERM; echo up; sleep 300 & wait"
+    child = subprocess.Popen(
+        _command(tmp_path, dialect=dialect, setup=setup, run="echo no"),
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"up\n"
+    child.terminate()
+    assert child.communicate(timeout=30)[0] == b""
+
+
+def test_no_variable_of_the_user_meets_one_of_the_wrapper(tmp_path: Path) -> None:
+    words = {word for word in re.findall(r"\b[a-z]\w*", wrapper()) if not word.startswith("_tb_")}
+    assert {"run", "setup", "path", "code", "entry", "target"} < words
+    envs = {word: f"{word} of the user's" for word in words} | {"CDPATH": "/tmp"}
+    ran = Ran(tmp_path, envs=envs, setup="true", run="env -0", outputs=["nothing"])
+    seen = dict(line.split("=", 1) for line in ran.stdout.split("\0") if "=" in line)
+    assert {word: seen.get(word) for word in envs} == envs
+
+
+def test_a_home_of_the_users_own_holds_for_the_scripts(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path / "elsewhere")}
+    assert Ran(tmp_path, envs=home, run="echo $HOME").stdout == f"{tmp_path}/elsewhere\n"
+    assert Ran(tmp_path, run="echo $HOME").stdout == f"{tmp_path}\n"
+
+
+def test_a_script_may_clean_out_the_folder_for_temporary_files(tmp_path: Path) -> None:
+    ran = Ran(tmp_path, setup='echo "${BASH_SOURCE[0]}"', run="type -P sudo")
+    assert {Path(line).is_relative_to(tmp_path) for line in ran.stdout.splitlines()} == {True}
+    assert list((tmp_path / ".trebuchet").iterdir()) == []
+
+
+def test_a_clone_comes_around_what_is_in_the_work_dir_already(tmp_path: Path) -> None:
+    work, mounted, origin = tmp_path / "work dir", tmp_path / "work dir" / "data", tmp_path / "origin"
+    for path, text in (
+        ("README", "theirs"), ("conf/a.json", "theirs"), ("conf/b.json", "theirs"), ("data/new", "theirs"),
+    ):  # fmt: skip
+        (origin / path).parent.mkdir(parents=True, exist_ok=True)
+        (origin / path).write_text(text)
+    git = ["git", "-C", str(origin), "-c", "user.name=n", "-c", "user.email=e@example.org"]
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "m"], ["tag", "v1"]):
+        subprocess.run([*git, *words], check=True)
+    (work / "conf").mkdir(parents=True)
+    (work / "conf" / "b.json").write_text("mine")
+    mounted.mkdir()
+    facts = [f"clone={origin}", "ref=v1", f"mounted:{mounted}"]
+    words = [*_command(tmp_path, run="git status --short"), *facts]
+    done = subprocess.run(words, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b" M conf/b.json\n D data/new\n")
+    assert {str(path.relative_to(work)): path.read_text() for path in work.glob("[!.]*/*")} == {
+        "conf/a.json": "theirs",
+        "conf/b.json": "mine",
+    }
+    assert (work / "README").read_text() == "theirs"
 
 
 @pytest.mark.parametrize("dialect", ["oumi", "skypilot"])

@@ -114,7 +114,8 @@ def _common(
         volumes = [*volumes, cache] if cache else volumes
     git, local = (source, ()) if isinstance(source, GitSource) else (None, (source,) if source else ())
     folders = [volume.path for volume in volumes if volume.name is None]
-    runs = command(job, git, folders, findings)
+    mounts = [mount.path for mount in (*volumes, *storage.buckets) if mount.path not in folders]
+    runs = command(job, git, findings, folders=folders, mounts=mounts)
     return SandboxSpec(
         argv=runs.argv,
         scripts=runs.scripts,

@@ -31,7 +31,7 @@ def _part(name: str) -> str:
 
 def script_argv(job: JobConfig) -> tuple[str, ...]:
     """The command that runs a job's scripts, before the facts of a launch are added."""
-    return _command(job.dialect, job.setup or "", job.run)
+    return _command(job, job.setup or "", job.run)
 
 
 def file_argv(job: JobConfig) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -39,14 +39,15 @@ def file_argv(job: JobConfig) -> tuple[tuple[str, ...], dict[str, str]]:
     scripts = {"setup": job.setup, "run": job.run}
     files = {f"{SCRIPT_PLACE}/{name}": text for name, text in scripts.items() if text}
     facts = [f"{name}-file={SCRIPT_PLACE}/{name}" for name, text in scripts.items() if text]
-    return (*_command(job.dialect, "", ""), *facts), files
+    return (*_command(job, "", ""), *facts), files
 
 
-def _command(dialect: str, setup: str, run: str) -> tuple[str, ...]:
+def _command(job: JobConfig, setup: str, run: str) -> tuple[str, ...]:
     wrapper, sudo = _part("wrapper.sh"), _part("sudo.sh")
     return (
-        *("bash", "-c", wrapper, "trebuchet", dialect, setup, run),
+        *("bash", "-c", wrapper, "trebuchet", job.dialect, setup, run),
         *(f"sudo={sudo}", f"workdir={WORK_DIR}"),
+        *(["home=own"] if "HOME" in {*job.envs, *job.secrets} else []),
     )
 
 

@@ -32,13 +32,21 @@ class Command:
     scripts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def command(job: JobConfig, git: GitSource | None, folders: Sequence[str], findings: Findings) -> Command:
+def command(
+    job: JobConfig,
+    git: GitSource | None,
+    findings: Findings,
+    *,
+    folders: Sequence[str] = (),
+    mounts: Sequence[str] = (),
+) -> Command:
     """The command of a sandbox.
 
     Args:
         job: Whose scripts.
         git: The repository that the work dir is cloned from.
         folders: Made before the scripts start.
+        mounts: Where volumes and buckets are, which a clone leaves alone.
         findings: Where what is wrong is said.
     """
     findings.translated("setup", "run")
@@ -50,6 +58,7 @@ def command(job: JobConfig, git: GitSource | None, folders: Sequence[str], findi
     facts = [f"folder:{folder}" for folder in folders]
     if git is not None:
         facts += [f"clone={git.url}", *([f"ref={git.ref}"] if git.ref else [])]
+        facts += [f"mounted:{mount.rstrip('/')}" for mount in mounts]
     argv = (*script_argv(job), *facts)
     if findings.refusals or _as_launched(job, argv) is None:
         return Command(argv)

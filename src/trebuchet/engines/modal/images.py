@@ -14,6 +14,7 @@ from modal.output import OutputManager
 
 from trebuchet import uploads
 from trebuchet.engines.modal import packs
+from trebuchet.engines.modal.covering import uncovered
 from trebuchet.engines.modal.sending import overheard
 from trebuchet.errors import ImageBuildError
 from trebuchet.sandbox import ImageSpec
@@ -52,6 +53,8 @@ class ImageShelf:
         on_output: Callable[[str], None] | None,
         login: tuple[str, str] | None = None,
         on_sent: Callable[[uploads.Sent], None] | None = None,
+        *,
+        mounts: Sequence[str] = (),
     ) -> modal.Image:
         """The image with the local files laid over it.
 
@@ -61,6 +64,7 @@ class ImageShelf:
             on_output: Called with what its build prints.
             login: User and password of its registry, where the job brings them.
             on_sent: Called with how far sending the files has got.
+            mounts: Where volumes and buckets will be: what would lie below is not sent.
 
         Raises:
             ImageBuildError: With what the build printed.
@@ -70,7 +74,7 @@ class ImageShelf:
             base = self._base(spec, on_output, login)
             if not files:
                 return base
-            manifests = [uploads.scan(upload) for upload in files]
+            manifests = uncovered(files, [uploads.scan(upload) for upload in files], mounts)
             key = (
                 base.object_id,
                 *((file.target, seen.fingerprint()) for file, seen in zip(files, manifests, strict=True)),

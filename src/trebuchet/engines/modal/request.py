@@ -57,7 +57,14 @@ def _asked_for(
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
     with script_uploads(spec.scripts) as scripts:
         files = (*spec.uploads, *scripts)
-        image = connection.images.get(spec.image, files, on_build_output, _registry_login(spec), on_sent)
+        image = connection.images.get(
+            spec.image,
+            files,
+            on_build_output,
+            _registry_login(spec),
+            on_sent,
+            mounts=[*(one.path for one in spec.volumes if one.name), *(one.path for one in spec.buckets)],
+        )
     return spec.argv, {
         "app": connection.need_app(),
         "name": spec.name,
