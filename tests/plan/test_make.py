@@ -148,3 +148,28 @@ def test_thousands_of_entries_take_seconds_at_most(text: str) -> None:
     with contextlib.suppress(PlanError):
         make_plan(job, cloud="modal")
     assert time.process_time() - began < 6  # each with each would take a minute
+
+
+def test_a_variable_that_every_job_is_given_is_not_taken_from_the_file() -> None:
+    envs = {"SKYPILOT_NUM_NODES": "4", "OTHER": "x"}
+    plan = make_plan(JobConfig(run="x", envs=envs, secrets={"TREBUCHET_ATTEMPT": "9"}), cloud="modal")
+    assert [note.field for note in plan.notes] == ["envs.SKYPILOT_NUM_NODES", "secrets.TREBUCHET_ATTEMPT"]
+    assert plan.candidates[0].env == {"OTHER": "x"}
+
+
+@pytest.mark.parametrize(
+    ("paths", "said"),
+    [
+        (("a/metrics.json", "/b/metrics.json"), "a/metrics.json and /b/metrics.json would both become"),
+        (("a", ""), "a path among them is empty"),
+    ],
+)
+def test_outputs_that_would_replace_one_another_are_refused(paths: tuple[str, ...], said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        make_plan(JobConfig(run="x", outputs=paths), cloud="modal")
+    make_plan(JobConfig(run="x", outputs=("a/b", "a/c", "a/b", ".")), cloud="modal")
+
+
+def test_an_output_without_a_value_is_refused() -> None:
+    with pytest.raises(PlanError, match="a path among them is empty"):
+        make_plan(job_from_text("run: x\noutputs: [~]\n", "job.yaml"), cloud="modal")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trebuchet.ledger import Attempt, Outcome
 
 _ENDED_WITH_A_CODE = frozenset({Reason.EXIT, Reason.SETUP_FAILED, Reason.OUT_OF_MEMORY})
-_INTERRUPTED = frozenset({Reason.TIMEOUT, Reason.EVICTED})
+_NEVER_RAN = frozenset({Reason.LAUNCH_FAILED, Reason.SETUP_FAILED})
 _ANY_REASON = ("preempted", "failure")
 
 
@@ -52,6 +52,5 @@ def may_follow(config: Mapping[str, Any], longest_s: int) -> bool:
 
 
 def resumes(attempts: Sequence[Attempt], number: int) -> bool:
-    """Whether an attempt goes on where the one before was interrupted through no fault of its own."""
-    began = [one for one in attempts if one.number < number and one.reason is not Reason.LAUNCH_FAILED]
-    return bool(began) and max(began, key=lambda one: one.number).reason in _INTERRUPTED
+    """Whether an attempt goes on after one whose script ran, so that there may be something to go on from."""
+    return any(one.number < number and one.reason not in _NEVER_RAN for one in attempts)

@@ -30,6 +30,8 @@ def environment(job: JobConfig, findings: Findings) -> dict[str, str]:
             field = f"{section}.{name}"
             if fault := _fault(name, value):
                 findings.refused(field, fault[0], fault[1].format(option=option, name=name))
+            elif name in _SET_BY_US:
+                findings.noted(field, "is not used", "it is set to what holds for the sandbox")
             elif value is not None:
                 findings.translated(field)
                 values[name] = str(value)
@@ -78,3 +80,9 @@ def tool_variables(gpu: Gpu | None) -> Mapping[str, str]:
         "SKYPILOT_SETUP_NUM_NODES": "1",
         "SKYPILOT_SETUP_NUM_GPUS_PER_NODE": gpus,
     }
+
+
+_SET_BY_US = frozenset(
+    {*tool_variables(None), "SKYPILOT_TASK_ID", "TREBUCHET_ATTEMPT", "TREBUCHET_OUTPUTS", "TREBUCHET_RESUME"}
+)
+"""What the wrapper sets for the scripts, whatever the environment says."""

@@ -20,6 +20,7 @@ from trebuchet.plan.hidden import refuse_hidden
 from trebuchet.plan.image import image
 from trebuchet.plan.machine import Place
 from trebuchet.plan.model import Plan
+from trebuchet.plan.outputs import outputs
 from trebuchet.plan.priority import priority
 from trebuchet.plan.promises import promises, resource_promises
 from trebuchet.plan.reach import ports, tags
@@ -59,13 +60,14 @@ def make_plan(
         PlanError: The job cannot be run as written; with every refusal.
     """
     findings = Findings()
-    findings.translated("name", "user", "outputs")
+    findings.translated("name", "user")
     findings.known("resources", "resources.any_of")
     findings.known(*(f"resources.any_of.{index}" for index in range(len(job.resources.any_of))))
     cloud_named(job, cloud, findings)
     _nodes(job, findings)
     promises(job, findings)
     restarts(job, findings)
+    outputs(job, findings)
     common = _common(job, cloud, cache_volume, LocalPaths(here, home), findings)
     candidates = _candidates(job, Place(cloud, machine), common, findings)
     account, notes = close_account(job, findings)

@@ -14,8 +14,10 @@ from trebuchet.status import Reason
 ATTEMPT = make_job("k").current
 
 
-@pytest.mark.parametrize(("first", "goes_on"), [(Reason.EVICTED, True), (Reason.EXIT, False)])
-def test_a_job_that_was_interrupted_resumes_on_whichever_gpu_is_had(first: Reason, *, goes_on: bool) -> None:
+@pytest.mark.parametrize(
+    ("first", "goes_on"), [(Reason.EVICTED, True), (Reason.EXIT, True), (Reason.SETUP_FAILED, False)]
+)
+def test_a_job_whose_script_ran_resumes_on_whichever_gpu_is_had(first: Reason, *, goes_on: bool) -> None:
     interrupted = replace(ATTEMPT, number=1, reason=first)
     in_vain = replace(ATTEMPT, number=2, reason=Reason.LAUNCH_FAILED)
     attempts = [interrupted, in_vain, replace(ATTEMPT, number=3)]
