@@ -56,6 +56,14 @@ def test_outputs_are_listed_pulled_printed_and_deleted(
     assert trebuchet("outputs", key, "--json").json == []
 
 
+def test_a_running_job_keeps_its_outputs(trebuchet: Callable[..., Any], job_file: Callable[..., str]) -> None:
+    key = trebuchet("up", job_file("echo x >/outputs/x; sleep 600"), "-d", "--json").json["key"]
+    answer = trebuchet("rm", "-y", key)
+    assert (answer.code, "has not ended" in answer.err) == (201, True)
+    trebuchet("cancel", key)
+    assert trebuchet("rm", "-y", key).code == 0
+
+
 def test_a_pull_that_is_asked_for_again_brings_what_is_missing(
     trebuchet: Callable[..., Any], left: tuple[str, str], tmp_path: Path
 ) -> None:

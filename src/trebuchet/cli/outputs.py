@@ -15,7 +15,7 @@ from trebuchet.cli.console import printable, show, tell, tell_note
 from trebuchet.cli.leaving import INTERRUPTED, Detached, for_a_reader
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import Verb, pass_session, session_options
-from trebuchet.errors import UsageError
+from trebuchet.errors import TrebuchetError, UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -118,12 +118,18 @@ def cat(session: Session, what: str, path: str) -> None:
 @session_options
 @pass_session
 def rm(session: Session, what: tuple[str, ...], *, yes: bool) -> None:
-    """Delete the outputs and the archived logs of jobs.
+    """Delete the outputs and the archived logs of jobs that have ended.
 
     The jobs themselves stay known.
     """
     launcher = session.launcher
     jobs = [launcher.job(word) for word in what]
+    for job in jobs:
+        if not launcher.find(job.key).done:
+            raise UsageError(
+                f"{printable(job.name)} ({job.key}) has not ended: it would lose what it still writes.",
+                hint=f"trebuchet cancel {job.key}",
+            )
     for job in jobs:
         size = _size_of_outputs(launcher, job.key)
         question = f"Delete the outputs of {printable(job.name)} ({job.key}), {size}, and its archived logs?"
@@ -135,7 +141,7 @@ def rm(session: Session, what: tuple[str, ...], *, yes: bool) -> None:
 def _size_of_outputs(launcher: Launcher, key: str) -> str:
     try:
         return amount(sum(one.size for one in launcher.outputs(key).list()))
-    except UsageError:  # A job may leave what cannot even be listed; it must go all the same.
+    except TrebuchetError:  # A job may leave what cannot even be listed; it must go all the same.
         return "of unknown size"
 
 

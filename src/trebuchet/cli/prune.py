@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from trebuchet.cli.session import Session
 
 
-@click.command(cls=Verb, examples=[("prune", "older than 30 days"), ("prune --older-than 24h", "than a day")])
+@click.command(
+    cls=Verb,
+    examples=[
+        ("prune", "older than 30 days"),
+        ("prune --older-than 24h --outputs", "than a day, with all they left"),
+    ],
+)
 @click.option(
     "--older-than",
     type=length_of_time,
@@ -23,9 +29,24 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="Keep what ended within this time.",
 )
+@click.option("--outputs", is_flag=True, help="Also jobs with outputs, and delete these; asks first.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @session_options
 @pass_session
-def prune(session: Session, older_than: int) -> None:
-    """Forget jobs that ended long ago, and their logs. What runs stays."""
-    count = session.launcher.prune(older_than_s=older_than)
-    tell(f"{count} job{'' if count == 1 else 's'} forgotten")
+def prune(session: Session, older_than: int, *, outputs: bool, yes: bool) -> None:
+    """Forget jobs that ended long ago, and their logs.
+
+    What runs stays, and so does what still has outputs.
+    """
+    if outputs and not yes:
+        click.confirm("Delete the outputs of all jobs that ended before that?", abort=True, err=True)
+    done = session.launcher.prune(older_than_s=older_than, outputs=outputs)
+    tell(f"{_jobs(done.forgotten)} forgotten")
+    if done.kept and not outputs:
+        tell(f"{_jobs(done.kept)} kept: their outputs are still there (--outputs deletes them)")
+    elif done.kept:
+        tell(f"{_jobs(done.kept)} kept: their outputs could not be deleted")
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'' if count == 1 else 's'}"

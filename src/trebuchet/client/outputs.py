@@ -126,7 +126,13 @@ class Outputs:
         return target
 
     def remove(self) -> None:
-        """Delete the outputs, and the archive of the logs."""
+        """Delete the outputs, and the archive of the logs.
+
+        Raises:
+            UsageError: The job has not ended: it would lose what it still writes.
+        """
+        if self._job.end_at is None:
+            raise UsageError(f"{self._job.name} has not ended.", hint=f"trebuchet cancel {self._job.key}")
         self._engine.remove_files(self._volume, self._job.key)
         shutil.rmtree(archive_folder(self._home, self._job.key), ignore_errors=True)
 

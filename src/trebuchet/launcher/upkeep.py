@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING
 from trebuchet.errors import AuthenticationError
 from trebuchet.launcher import refresh
 from trebuchet.lifecycle.adopt import adopt_running
-from trebuchet.lifecycle.builds import log_path
 from trebuchet.lifecycle.orphans import Orphan, end_orphans, orphans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trebuchet.client import Client
+    from trebuchet.launcher.pruning import Pruned
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.contexts import Contexts
     from trebuchet.status import JobStatus
@@ -106,18 +105,18 @@ class Upkeep(ABC):
         for orphan in found:
             end_orphans(self.contexts.of(orphan.cloud), [orphan])
 
-    def prune(self, *, older_than_s: float) -> int:
-        """Forget the jobs that ended longer ago than that, and their logs; how many there were."""
-        from trebuchet.lifecycle.log_chain import archive_folder  # noqa: PLC0415 - a status reads no log
-        from trebuchet.lifecycle.transfers import transfer_path  # noqa: PLC0415 - and sends nothing
+    def prune(self, *, older_than_s: float, outputs: bool = False) -> Pruned:
+        """Forget the jobs that ended longer ago than that, and their logs.
 
-        gone = self.contexts.ledger.prune(before=self.contexts.clock.now() - older_than_s)
-        home = self.contexts.settings.home
-        for key in gone:
-            shutil.rmtree(archive_folder(home, key), ignore_errors=True)
-            for place in (log_path, transfer_path):
-                place(self.contexts.settings, key).unlink(missing_ok=True)
-        return len(gone)
+        A key that was forgotten is not launched again.
+
+        Args:
+            older_than_s: Seconds.
+            outputs: Also those with outputs, which are deleted; without it these jobs stay known.
+        """
+        from trebuchet.launcher.pruning import prune  # noqa: PLC0415 - a status forgets nothing
+
+        return prune(self.contexts, before=self.contexts.clock.now() - older_than_s, outputs=outputs)
 
 
 def _changed(old: Job, new: Job) -> bool:

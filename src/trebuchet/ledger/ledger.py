@@ -288,13 +288,18 @@ class Ledger(Reading, Batches):
         with self._database.writing("archived") as connection:
             connection.execute("DELETE FROM unarchived WHERE key = ? AND attempt = ?", (key, number))
 
-    def prune(self, *, before: float) -> list[str]:
-        """Forget the jobs that ended before a time, and all that was kept of them; gives their keys."""
+    def prune(self, keys: Sequence[str]) -> list[str]:
+        """Forget those that have ended, and all that was kept of them but their keys; gives the keys."""
         with self._database.writing("prune") as connection:
-            gone = connection.execute(
-                "DELETE FROM jobs WHERE end_at < ? AND secret IS NULL RETURNING key", (before,)
-            )
-            return [row["key"] for row in gone.fetchall()]
+            gone = [
+                key
+                for key in keys
+                if connection.execute(
+                    "DELETE FROM jobs WHERE key = ? AND end_at IS NOT NULL AND secret IS NULL", (key,)
+                ).rowcount
+            ]
+            connection.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", [(key,) for key in gone])
+            return gone
 
     # --- sandboxes of nobody
 

@@ -109,6 +109,15 @@ class Reading:
         rows = self._database.rows("SELECT at, kind, detail FROM events WHERE key = ? ORDER BY seq", (key,))
         return [Event(at=row["at"], kind=row["kind"], detail=json.loads(row["detail"])) for row in rows]
 
+    def ended_before(self, at: float) -> list[Job]:
+        """The jobs that ended before a time and whose values are kept nowhere any more, oldest first."""
+        query = "WHERE jobs.end_at < ? AND jobs.secret IS NULL ORDER BY jobs.end_at"
+        return [job_of(row) for row in self._database.rows(SELECT_JOBS + query, (at,))]
+
+    def was_forgotten(self, key: str) -> bool:
+        """Whether a job of this key was pruned."""
+        return self._database.row("SELECT 1 FROM forgotten WHERE key = ?", (key,)) is not None
+
     def unarchived(self, cloud: str) -> list[Unarchived]:
         """Attempts on a cloud whose logs are not yet archived, oldest job first."""
         rows = self._database.rows(

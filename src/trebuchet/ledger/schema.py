@@ -124,5 +124,12 @@ ALTER TABLE jobs ADD COLUMN cost REAL;
 ALTER TABLE jobs ADD COLUMN cost_at REAL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+_SIXTH = """
+-- Keys of jobs that were forgotten: what was launched under one is not launched again.
+CREATE TABLE forgotten (
+    key TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 """Step N brings a ledger from version N to N + 1."""

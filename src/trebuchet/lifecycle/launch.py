@@ -115,6 +115,11 @@ def _already(context: Context, key: str) -> Job | None:
     known = context.ledger.job(key)
     if known is not None:
         return known
+    if context.ledger.was_forgotten(key):
+        raise errors.UsageError(
+            f"A job with the key {key} was launched and has ended; what became of it was pruned.",
+            hint="A key launches one job for good: take another.",
+        )
     running = context.engine.find(context.tag("key", key))
     return adopt(context, running[0]) if running else None
 

@@ -9,9 +9,10 @@ import pytest
 
 from support.clocks import HandClock
 from support.engine import wait_until
-from trebuchet.errors import LaunchError, TrebuchetError
+from trebuchet.errors import LaunchError, TrebuchetError, UsageError
 from trebuchet.launcher import Launcher
 from trebuchet.launcher.many import Rate
+from trebuchet.launcher.pruning import Pruned
 from trebuchet.settings import Settings
 from trebuchet.status import JobState, JobStatus, Reason
 
@@ -75,10 +76,31 @@ def test_running_jobs_of_the_app_can_be_adopted(bench: Bench, tmp_path: Path) ->
 def test_pruning_forgets_what_ended_long_ago_and_nothing_that_runs(own_bench: Bench) -> None:
     old, new = own_bench.up("true"), own_bench.up("sleep 60")
     own_bench.ended(old)
-    assert own_bench.launcher.prune(older_than_s=3600) == 0
-    assert own_bench.launcher.prune(older_than_s=-1) == 1
+    assert own_bench.launcher.prune(older_than_s=3600) == Pruned(forgotten=0, kept=0)
+    assert own_bench.launcher.prune(older_than_s=-1) == Pruned(forgotten=1, kept=0)
     assert [job.key for job in own_bench.launcher.jobs()] == [new.key]
     assert own_bench.launcher.contexts.ledger.resolve(old.id) == []
+
+
+def test_pruning_keeps_what_has_outputs_unless_these_are_to_go(own_bench: Bench) -> None:
+    full, empty = own_bench.up("echo x >/outputs/x"), own_bench.up("mkdir /outputs/none")
+    for status in (full, empty):
+        own_bench.ended(status)
+    assert own_bench.launcher.prune(older_than_s=-1) == Pruned(forgotten=1, kept=1)
+    assert [file.path for file in own_bench.launcher.outputs(full.key).list()] == ["x"]
+    assert own_bench.launcher.prune(older_than_s=-1, outputs=True) == Pruned(forgotten=1, kept=0)
+    left = own_bench.launcher.contexts.of("local").engine.list_files("trebuchet-outputs", "")
+    assert [file.path for file in left if file.path.startswith(full.key)] == []
+
+
+def test_what_was_pruned_is_not_launched_again_under_its_key(own_bench: Bench) -> None:
+    key = "nightly-1"
+    job = own_bench.job("echo x >/outputs/x")
+    own_bench.ended(own_bench.launcher.up(job, key=key)[1])
+    own_bench.launcher.prune(older_than_s=-1, outputs=True)
+    with pytest.raises(UsageError, match="was launched and has ended"):
+        own_bench.launcher.up(job, key=key)
+    assert own_bench.running() == []
 
 
 def _launched(results: list[JobStatus | TrebuchetError]) -> list[JobStatus]:
