@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import posixpath
+import re
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from pathspec import GitIgnoreSpec
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
     from trebuchet.sandbox import Upload
 
@@ -26,6 +30,8 @@ ALWAYS_IGNORED = (".git", ".venv", "__pycache__", "node_modules")
 """Left out of a work dir unless an ignore file brings them back (`!node_modules`)."""
 
 _SMALL_FILE = 1 << 20
+
+_LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +161,13 @@ def require_source(upload: Upload) -> os.stat_result:
     source = upload.source
     try:
         status = source.stat()
+        if stat.S_ISREG(status.st_mode):
+            _require_readable(source)
     except FileNotFoundError:
         raise UsageError(f"{source} does not exist.", hint=_missing_hint(upload)) from None
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror}.") from error
-    if stat.S_ISREG(status.st_mode):
-        _require_readable(source)
-    elif not stat.S_ISDIR(status.st_mode):
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{source} is neither a file nor a folder.")
     return status
 
@@ -178,6 +184,7 @@ def _local_file(path: str, status: os.stat_result) -> LocalFile:
 
 def _require_readable(path: Path) -> None:
     if not os.access(path, os.R_OK):
+        path.stat()  # What is gone by now is no question of permissions.
         raise UsageError(f"{path} cannot be read.", hint="Check its permissions, or ignore it.")
 
 
@@ -208,17 +215,27 @@ class _Walk:
         self.links: dict[str, str] = {}
         self.left_out: list[LeftOut] = []
         self._top = top
-        self._visit(top, "", rules)
+        self._visited: dict[str, int] = {}
+        # A list rather than calls within calls, since folders may lie deeper than those can.
+        self._waiting = [("", rules)]
+        while self._waiting:
+            self._visit(*self._waiting.pop())
         self._follow_links_to_what_stays()
+        inhabited = {posixpath.dirname(path) for path in (*self.files, *self.links, *self._visited) if path}
+        self.folders = {path: mode for path, mode in self._visited.items() if path not in inhabited}
 
-    def _visit(self, folder: Path, relative: str, rules: tuple[_Rules, ...]) -> None:
+    def _visit(self, relative: str, rules: tuple[_Rules, ...]) -> None:
+        folder = self._top / relative
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            self._visited[relative] = stat.S_IMODE(folder.stat().st_mode)
         except OSError as error:
-            raise UsageError(f"{folder} cannot be read: {error.strerror}.") from error
+            if not relative or not isinstance(error, FileNotFoundError):
+                raise UsageError(f"{folder} cannot be read: {error.strerror}.") from error
+            self.left_out.append(LeftOut(relative, _GONE))
+            return
         if rules:
             rules = (*rules, *_own_rules(folder, relative))
-        before = self._taken
         for entry in entries:
             path = f"{relative}/{entry.name}" if relative else entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
@@ -227,36 +244,34 @@ class _Walk:
             if not _is_text(entry.name):
                 self.left_out.append(LeftOut(path, "its name is not UTF-8"))
             elif is_folder:
-                self._visit(Path(entry.path), path, rules)
-            elif (
-                entry.is_symlink() and (target := _within(path, str(Path(entry.path).readlink()))) is not None
-            ):
-                self.links[path] = target
+                self._waiting.append((path, rules))
             else:
                 self._take(entry, path)
-        if self._taken == before:
-            self.folders[relative] = stat.S_IMODE(folder.stat().st_mode)
-
-    @property
-    def _taken(self) -> int:
-        return len(self.files) + len(self.folders) + len(self.links)
 
     def _take(self, entry: os.DirEntry[str], path: str) -> None:
-        if why := _unfit(entry):
-            self.left_out.append(LeftOut(path, why))
+        local = Path(entry.path)
+        try:
+            if entry.is_symlink() and (target := _within(path, str(local.readlink()))) is not None:
+                self.links[path] = target
+                return
+            status = entry.stat()
+            if why := _unfit(entry, status):
+                self.left_out.append(LeftOut(path, why))
+                return
+            _require_readable(local)
+        except OSError as error:
+            self.left_out.append(LeftOut(path, _why_not(entry, error)))
             return
-        _require_readable(Path(entry.path))
-        self.files[path] = _local_file(path, entry.stat())
+        self.files[path] = _local_file(path, status)
 
     def _follow_links_to_what_stays(self) -> None:
         """Send the content of files that are named by links alone, since what they name is ignored."""
         for path, target in list(self.links.items()):
             named = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
             local = self._top / path
-            if named not in self.files and named not in self.links and local.is_file():
+            if named not in self.files and named not in self.links and (status := _file_status(local)):
                 del self.links[path]
-                _require_readable(local)
-                self.files[path] = _local_file(path, local.stat())
+                self.files[path] = _local_file(path, status)
 
 
 def _is_text(name: str) -> bool:
@@ -278,10 +293,20 @@ def _own_rules(folder: Path, relative: str) -> Iterator[_Rules]:
     from pathspec import GitIgnoreSpec  # noqa: PLC0415 - only a work dir needs it
 
     for name in IGNORE_FILES:
-        file = folder / name
-        if file.is_file():
-            lines = file.read_text("utf-8", errors="replace").splitlines()
-            yield _Rules(relative, GitIgnoreSpec.from_lines(lines))
+        if _file_status(folder / name):
+            yield _Rules(relative, GitIgnoreSpec(_patterns(folder / name)))
+
+
+def _patterns(file: Path) -> Iterator[GitIgnoreSpecPattern]:
+    """The patterns of an ignore file. As in git, one that is none matches nothing."""
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # noqa: PLC0415 - as above
+
+    text = file.read_text("utf-8-sig", errors="replace")  # A mark at its start is no part of a name.
+    for line in re.split(r"\r?\n", text):
+        if line.rstrip() == "!/":
+            continue  # To the library it is every folder.
+        with suppress(ValueError, re.error):
+            yield GitIgnoreSpecPattern(line)
 
 
 def _ignored(path: str, rules: tuple[_Rules, ...]) -> bool:
@@ -292,10 +317,43 @@ def _ignored(path: str, rules: tuple[_Rules, ...]) -> bool:
     return False
 
 
-def _unfit(entry: os.DirEntry[str]) -> str | None:
+_GONE = "it was gone when it was looked at"
+
+
+def _unfit(entry: os.DirEntry[str], status: os.stat_result) -> str | None:
     """Why this entry cannot be sent, or None where it can."""
-    if entry.is_file():
+    if stat.S_ISREG(status.st_mode):
         return None
-    if not entry.is_symlink():
-        return "neither a file nor a folder"
-    return "a link to a folder elsewhere is not followed" if entry.is_dir() else "a link that leads nowhere"
+    if entry.is_symlink() and stat.S_ISDIR(status.st_mode):
+        return "a link to a folder elsewhere is not followed"
+    return "neither a file nor a folder"
+
+
+def _why_not(entry: os.DirEntry[str], error: OSError) -> str:
+    """Why this entry is left out, which could not be looked at.
+
+    Raises:
+        UsageError: There is a reason to look into.
+    """
+    if entry.is_symlink():
+        nowhere = error.errno in _LEADS_NOWHERE
+        return "a link that leads nowhere" if nowhere else f"a link that cannot be followed: {error.strerror}"
+    if isinstance(error, FileNotFoundError):
+        return _GONE
+    raise UsageError(f"{entry.path} cannot be read: {error.strerror}.") from error
+
+
+def _file_status(path: Path) -> os.stat_result | None:
+    """What is known of a file that can be read; None where there is none.
+
+    Raises:
+        UsageError: It is there, and may not be read.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        _require_readable(path)
+    except OSError:
+        return None
+    return status

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from trebuchet.errors import UsageError
 from trebuchet.sandbox import Upload
 from trebuchet.uploads import Manifest, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def workdir(source: Path) -> Manifest:
@@ -67,6 +71,35 @@ def test_a_later_ignore_file_beats_an_earlier_one(tmp_path: Path) -> None:
 
     assert "weights.bin" in workdir(tmp_path).files
     assert "other.bin" not in workdir(tmp_path).files
+
+
+@pytest.mark.parametrize("pattern", ["!", "\\", "foo\\", "!\\", "[z-a]", "a[", "[", "!/"])
+def test_a_pattern_that_is_none_matches_nothing_as_in_git(tmp_path: Path, pattern: str) -> None:
+    for name in (".gitignore", ".skyignore"):
+        write_at(tmp_path / name, f"*.log\n{pattern}\n/secret\n")
+    for path in ("a.log", "sub/a.log", "secret", "kept", ".git/HEAD"):
+        write_at(tmp_path / path)
+
+    assert set(workdir(tmp_path).files) == {".gitignore", ".skyignore", "kept"}
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".skyignore", ".trebuchetignore"])
+def test_a_mark_at_the_start_of_an_ignore_file_does_not_hide_its_first_pattern(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbfsecret.txt\r\nother.txt\r\n")
+    write_at(tmp_path / "secret.txt")
+    write_at(tmp_path / "other.txt")
+
+    assert set(workdir(tmp_path).files) == {name}
+
+
+def test_a_pattern_ends_where_its_line_does(tmp_path: Path) -> None:
+    write_at(tmp_path / ".gitignore", "se\u2028cret.txt\nsec\x0cret.txt\n")
+    write_at(tmp_path / "se\u2028cret.txt")
+    write_at(tmp_path / "sec\x0cret.txt")
+
+    assert set(workdir(tmp_path).files) == {".gitignore"}
 
 
 def test_an_ignore_file_deep_down_speaks_about_its_own_folder(tmp_path: Path) -> None:
@@ -129,6 +162,71 @@ def test_says_what_cannot_arrive_as_it_is(tmp_path: Path) -> None:
         os.fsdecode(b"\xff"): "its name is not UTF-8",
         "pipe": "neither a file nor a folder",
     }
+
+
+@pytest.mark.parametrize("role", ["workdir", "file_mount"])
+def test_links_that_the_system_cannot_follow_are_left_out_and_listed(tmp_path: Path, role: str) -> None:
+    write_at(tmp_path / "kept")
+    (tmp_path / "itself").symlink_to(tmp_path / "itself")
+    (tmp_path / "long").symlink_to("/" + "x" * 300)
+    (tmp_path / "below-a-file").symlink_to(tmp_path / "kept" / "x")
+    (tmp_path / "long-within").symlink_to("x" * 300)
+
+    manifest = scan(Upload(source=tmp_path, target="/data", role=role))  # pyright: ignore[reportArgumentType]
+
+    assert set(manifest.files) == {"kept"}
+    assert set(manifest.links) == {"long-within"}
+    assert {left.path: left.why for left in manifest.left_out} == dict.fromkeys(
+        ("itself", "long", "below-a-file"), "a link that leads nowhere"
+    )
+
+
+@pytest.fixture
+def depths(tmp_path: Path) -> Iterator[Path]:
+    """A folder deeper than calls can be nested; removed here, since pytest's own way would nest calls."""
+    here = tmp_path
+    for _ in range(1_100):
+        here /= "d"
+        here.mkdir()
+    yield here
+    for folder in (here, *here.parents):
+        if folder == tmp_path:
+            break
+        for file in folder.glob("file"):
+            file.unlink()
+        folder.rmdir()
+
+
+def test_folders_may_lie_very_deep(tmp_path: Path, depths: Path) -> None:
+    below = str(depths.relative_to(tmp_path))
+    assert set(workdir(tmp_path).folders) == {below}
+
+    (depths / "file").touch()
+    assert set(workdir(tmp_path).files) == {f"{below}/file"}
+
+
+@pytest.mark.parametrize("going", ["file", "folder"])
+def test_what_vanishes_meanwhile_is_left_out_and_no_question_of_permissions(
+    tmp_path: Path, going: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_at(tmp_path / "first")
+    write_at(tmp_path / "folder" / "inner")
+    write_at(tmp_path / "file")
+    listed = os.scandir
+
+    def list_and_lose(folder: Path) -> list[os.DirEntry[str]]:
+        entries = list(listed(folder))
+        if folder == tmp_path:
+            (tmp_path / going).rename(tmp_path.with_name(f"{tmp_path.name}-gone"))
+        return entries
+
+    monkeypatch.setattr(os, "scandir", list_and_lose)
+    manifest = workdir(tmp_path)
+
+    assert set(manifest.files) == {"first", "folder/inner", "file"} - {going, f"{going}/inner"}
+    assert [(left.path, left.why) for left in manifest.left_out] == [
+        (going, "it was gone when it was looked at")
+    ]
 
 
 def test_folders_without_files_and_links_within_are_taken_as_they_are(tmp_path: Path) -> None:
