@@ -75,6 +75,21 @@ def test_values_of_variables_stay_in_the_environment() -> None:
     assert plan.candidates[0].env["B"] == "canary3"
 
 
+def test_a_secret_with_the_name_of_a_variable_stays_out_of_paths() -> None:
+    job = JobConfig(
+        run="x",
+        envs={"S": "public"},
+        secrets={"S": "canary"},
+        file_mounts={"/d/$S": "./$S"},
+        storage_mounts={"/b/$S": StorageMount(source="s3://$S")},
+        volumes={"/v/$S": "$S"},
+    )
+    plan = make_plan(job, cloud="modal")
+    assert "canary" not in json.dumps(plan_to_dict(plan))
+    [spec] = plan.candidates
+    assert (spec.uploads[0].target, spec.env["S"]) == ("/d/public", "canary")
+
+
 def test_values_of_variables_stay_out_of_refusals() -> None:
     job = JobConfig(
         run="x", envs={"A": "canary\0", "B B": "canary", "C": "canary" * 100_000}, secrets={"D": "canary\0"}

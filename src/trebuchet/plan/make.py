@@ -103,7 +103,8 @@ def _common(
 ) -> SandboxSpec:
     """What all candidates have in common."""
     env = environment(job, findings)
-    public = {name: env[name] for name in job.envs if name in env}
+    # Not as merged: a secret may have the name of a variable that the file gives, and paths are shown.
+    public = {name: str(value) for name, value in job.envs.items() if name in env and value is not None}
     source = work_dir(job, public, paths, findings)
     uploads = file_mounts(job, public, paths, findings)
     storage = Storage(job, public, cloud, findings)
