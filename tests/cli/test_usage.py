@@ -57,6 +57,22 @@ def test_a_mistake_gets_a_sentence_a_hint_and_an_exit_code(
     assert answer.out == ""
 
 
+@pytest.mark.parametrize("closed", ["0<&-", ">&-", "2>&-", "0<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["check", "x.yaml"], ["plan", "x.yaml"], ["status"], ["up", "x.yaml"]],
+    ids=lambda arguments: arguments[0],
+)  # fmt: skip
+def test_a_command_without_a_standard_stream_runs_as_with_the_null_device(
+    job_file: Callable[..., str], tmp_path: Path, arguments: list[str], closed: str
+) -> None:
+    job_file("true", name="x")
+    program = [sys.executable, "-m", "trebuchet", *arguments]
+    line = ["bash", "-c", f'exec "$@" {closed}', "bash", *program]
+    ended = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
+    assert ended.returncode == 0, ended.stderr
+    assert "bug" not in ended.stderr
+
+
 def test_an_error_shows_its_traceback_with_debug(trebuchet: Callable[..., Any]) -> None:
     for arguments in (["up", "no-such.yaml", "--debug"], ["--debug", "up", "no-such.yaml"]):
         answer = trebuchet(*arguments)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from trebuchet.cli.console import accept_any_text, show, tell_note
+from trebuchet.cli.console import accept_any_text, open_what_is_closed, show, tell_note
 from trebuchet.cli.failures import exit_code_of, report
 from trebuchet.cli.leaving import Detached, for_a_reader
 from trebuchet.cli.session import Session
@@ -122,6 +122,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: Without the program's name; this process's own where None.
     """
+    open_what_is_closed()
     accept_any_text()
     warnings.showwarning = _tell_warning
     session = Session()

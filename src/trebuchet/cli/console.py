@@ -41,6 +41,18 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
+def open_what_is_closed() -> None:
+    """Let a command that was started without one of the standard streams (`>&-`) run as with /dev/null there.
+
+    Otherwise the next file or socket that is opened gets its number, and what is printed.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)  # In this order each gets its own number.
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8"))
+
+
 def accept_any_text() -> None:
     """Let a job's output be written whatever it holds: what the terminal's encoding lacks becomes `?`."""
     for stream in (sys.stdout, sys.stderr):
