@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,3 +46,29 @@ def test_files_that_are_not_here_are_noted(trebuchet: Callable[..., Answer], tmp
     assert missing == [str(tmp_path / "nowhere"), str(tmp_path / "gone")]
     launched = trebuchet("up", "job.yaml")
     assert (launched.code, "does not exist" in launched.err) == (201, True), launched.err
+
+
+def test_one_pipe_of_variables_is_enough_for_many_files(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (tmp_path / name).write_text("secrets: {FOO: }\nenvs: {BAR: }\nrun: 'true'\n")
+    reading, writing = os.pipe()
+    os.write(writing, b"FOO=1\n")
+    os.close(writing)
+    (tmp_path / "more.env").write_text("BAR=2\n")
+    given = ["--env-file", f"/dev/fd/{reading}", "--env-file", "more.env"]
+    line = [sys.executable, "-m", "trebuchet", "check", "a.yaml", "b.yaml", *given]
+    ended = subprocess.run(
+        line, cwd=tmp_path, pass_fds=(reading,), capture_output=True, text=True, check=False, timeout=100
+    )
+    os.close(reading)
+    assert (ended.returncode, ended.stdout.count("refused")) == (0, 0), ended.stdout + ended.stderr
+
+
+def test_a_fault_of_a_file_of_variables_is_told_once(
+    trebuchet: Callable[..., Answer], tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("canary\n")
+    (tmp_path / "job.yaml").write_text("run: 'true'\n")
+    answer = trebuchet("check", "job.yaml", "job.yaml", "--env-file", ".env")
+    assert (answer.code, answer.out) == (202, "")
+    assert answer.err.count(".env:1:1: This is not NAME=VALUE.") == 1

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 import pytest
 
 from trebuchet.cli.failures import exit_code_of, report
-from trebuchet.cli.jobfile import length_of_time
+from trebuchet.cli.jobfile import JobOptions, length_of_time, read_job
 from trebuchet.cli.logs import moment
 from trebuchet.cli.verb import split_overrides
 from trebuchet.errors import JobFileError, PlanError, Problem, TrebuchetError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONTEXT = click.Context(click.Command("up"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,6 +57,21 @@ def test_what_is_no_length_of_time_is_refused(text: str) -> None:
 def test_a_moment_is_a_time_or_how_long_ago_it_was() -> None:
     assert moment("2026-01-01T00:00:00Z") == NOW
     assert abs(moment("10m") - (datetime.now(UTC) - timedelta(minutes=10))) < timedelta(seconds=5)
+
+
+JOB = "envs: {A: job, B: job, C: job, D: job, S: job}\nsecrets: {S: job, N: }\nrun: x\n"
+
+
+def test_of_two_that_set_a_variable_the_one_nearer_to_the_command_line_wins(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(JOB)
+    from_file = dict.fromkeys("BCDSNX", "file")
+    options = JobOptions(env_file=from_file, env=("D=env",))
+    job = read_job(str(file), ["--envs.C", "dotted", "--envs.D", "dotted"], options)
+    assert job.envs == {"A": "job", "B": "file", "C": "dotted", "D": "env", "S": "job", "X": "file"}
+    assert job.secrets == {"S": "file", "N": "file"}
+    given = read_job(str(file), ["--secrets.S", "dotted"], JobOptions(env_file=from_file, secret=("N=cmd",)))
+    assert given.secrets == {"S": "dotted", "N": "cmd"}
 
 
 def told(error: BaseException, capsys: pytest.CaptureFixture[str]) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from trebuchet.job import Dialect, JobConfig
 
@@ -43,7 +43,7 @@ class JobOptions:
         num_nodes: None for the file's own.
         env: Each `NAME=VALUE`, or `NAME` for the caller's own value. Never shown: values are secret.
         secret: Likewise.
-        env_file: A file of such lines.
+        env_file: What the files of such lines say.
         dialect: How to read the file; None to tell by its fields.
         task: Which of several tasks in the file; None where there is one.
         as_task: Whether to run the `run` of a service as a job.
@@ -56,13 +56,26 @@ class JobOptions:
     num_nodes: int | None = None
     env: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
-    env_file: Path | None = None
+    env_file: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     dialect: Dialect | None = None
     task: str | None = None
     as_task: bool = False
 
 
-JOB_OPTIONS = tuple(field.name for field in fields(JobOptions))
+JOB_OPTIONS = tuple(each.name for each in fields(JobOptions))
+
+
+def _read_env_files(
+    ctx: click.Context, _parameter: click.Parameter, files: tuple[Path, ...]
+) -> dict[str, str]:
+    """What all of them say. Read here, since one may be a pipe, and be wanted for several job files."""
+    found: dict[str, str] = {}
+    if files and not ctx.resilient_parsing:
+        from trebuchet.files import read_env_file  # noqa: PLC0415 - brings yaml
+
+        for file in files:
+            found.update(read_env_file(file))
+    return found
 
 
 def job_options(function: Function) -> Function:
@@ -85,8 +98,9 @@ def job_options(function: Function) -> Function:
                 help="Set a secret in the same way. Repeatable.",
             ),
             click.option(
-                "--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-                help="Read environment variables from a file of NAME=VALUE lines.",
+                "--env-file", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                callback=_read_env_files, metavar="FILE",
+                help="Read environment variables from a file of NAME=VALUE lines. Repeatable: a later one wins.",
             ),
             click.option(
                 "--dialect", type=click.Choice(["oumi", "skypilot"]), help="Read it as this tool does."
@@ -126,17 +140,33 @@ def with_options(job: JobConfig, options: JobOptions) -> JobConfig:
     Raises:
         UsageError: For an environment variable that cannot be set.
     """
-    from trebuchet.files import read_env_file, variable  # noqa: PLC0415 - brings yaml
+    from trebuchet.files import variable  # noqa: PLC0415 - brings yaml
 
-    from_file = read_env_file(options.env_file) if options.env_file else {}
     changes: dict[str, Any] = {
         "name": options.name,
         "timeout": options.timeout,
         "num_nodes": options.num_nodes,
     }
+    envs, secrets = _from_files(job, options.env_file)
     return replace(
         job,
-        envs={**job.envs, **from_file, **dict(variable(each, os.environ) for each in options.env)},
-        secrets={**job.secrets, **dict(variable(each, os.environ) for each in options.secret)},
+        envs={**envs, **dict(variable(each, os.environ) for each in options.env)},
+        secrets={**secrets, **dict(variable(each, os.environ) for each in options.secret)},
         **{name: value for name, value in changes.items() if value is not None},
     )
+
+
+def _from_files(
+    job: JobConfig, found: Mapping[str, str]
+) -> tuple[dict[str, str | None], dict[str, str | None]]:
+    """The job's `envs` and `secrets` with what environment files say; what the job calls a secret is one.
+
+    They come before the job file, and after what the command line says itself (`--envs.NAME`).
+    """
+    envs, secrets = dict(job.envs), dict(job.secrets)
+    for name, value in found.items():
+        section, variables = ("secrets", secrets) if name in secrets else ("envs", envs)
+        position = job.positions.get(f"{section}.{name}")
+        if position is None or position.line is not None:
+            variables[name] = value
+    return envs, secrets

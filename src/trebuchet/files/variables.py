@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.DOTALL)
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)", re.DOTALL)
+_LINE_END = re.compile(r"\r\n?|\n")
+"""Fewer than `splitlines` knows, since a value may hold the others."""
+_BLANK = " \t"
+_COMMENT = r"(?:[ \t]+#.*)?"
+_SINGLE = re.compile(rf"'(.*?)'{_COMMENT}", re.DOTALL)
+_DOUBLE = re.compile(rf'"((?:\\.|[^\\])*?)"{_COMMENT}|"(.*)"', re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "$": "$"}
 
 
@@ -43,15 +49,16 @@ def variable(given: str, environment: Mapping[str, str]) -> tuple[str, str]:
 def read_env_file(path: str | Path) -> dict[str, str]:
     """The variables of a file of `NAME=VALUE` lines, with `#` comments, an optional `export` and quotes.
 
-    Within double quotes a backslash escapes; single quotes keep all as it is. A `$` is no reference.
+    Within double quotes a backslash escapes; single quotes keep all as it is. A `$` is no reference. A `#`
+    begins a comment after a blank and outside quotes.
 
     Raises:
         JobFileError: It cannot be read, or a line is none of these; with every such line.
     """
     problems = Problems(str(path))
     found: dict[str, str] = {}
-    for number, line in enumerate(read_plain_text(Path(path), problems).splitlines(), 1):
-        text = line.strip()
+    for number, line in enumerate(_LINE_END.split(read_plain_text(Path(path), problems)), 1):
+        text = line.strip(_BLANK)
         if not text or text.startswith("#"):
             continue
         match = _LINE.fullmatch(text)
@@ -63,9 +70,11 @@ def read_env_file(path: str | Path) -> dict[str, str]:
     return found
 
 
-def _unquoted(value: str) -> str:
-    if len(value) > 1 and value[0] == value[-1] == "'":
-        return value[1:-1]
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), value[1:-1])
-    return re.split(r"\s+#", value, maxsplit=1)[0]
+def _unquoted(written: str) -> str:
+    value = written.strip(_BLANK)
+    if match := _SINGLE.fullmatch(value):
+        return match[1]
+    if match := _DOUBLE.fullmatch(value):
+        inner = match[2] if match[1] is None else match[1]
+        return re.sub(r"\\(.)", lambda escaped: _ESCAPES.get(escaped[1], escaped[0]), inner)
+    return re.split(r"[ \t]+#", written, maxsplit=1)[0].strip(_BLANK)

@@ -39,6 +39,30 @@ def test_a_file_of_variables(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ('A="bar" # comment', "bar"),
+        ("A='baz' # it's c", "baz"),
+        ('A="say \\"hi\\" # no" # yes', 'say "hi" # no'),
+        ("A= # nothing", ""),
+        ("A=\t# nothing", ""),
+        ("A=#fff", "#fff"),
+        ("A = two  words\t", "two  words"),
+        ("A='it''s'", "it''s"),
+        ('A="C:\\dir\\"', "C:\\dir\\"),
+        ('A="x"y', '"x"y'),
+        ("A='x'#y", "'x'#y"),
+        ("A=one\u2028two\x0cthree\x85", "one\u2028two\x0cthree\x85"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_quotes_and_comments_are_no_part_of_a_value(tmp_path: Path, line: str, value: str, end: str) -> None:
+    file = tmp_path / ".env"
+    file.write_bytes(f"{line}{end}".encode())
+    assert read_env_file(file) == {"A": value}
+
+
 def test_lines_that_are_no_variable_are_told_without_their_text(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("A=1\ncanary\n2=canary\n")
