@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ _SKYPILOT_RESOURCES = frozenset(
         "network_tier", "local_disk", "priority", "accelerator_args", "max_hourly_cost", "labels", "volumes",
     }
 )  # fmt: skip
+_BUCKET = re.compile(r"(s3|gs|r2|cos|oci|nebius|cw|hf)://")
 _SKYPILOT_HINTS = frozenset({"secrets", "num_nodes", "volumes"})
 
 
@@ -42,5 +44,8 @@ def _inside(document: Entry, name: str) -> dict[str, Entry]:
 
 
 def _mounts_storage(document: Entry) -> bool:
-    """A mapping among the file mounts is a bucket or Volume in SkyPilot's manner."""
-    return any(mount.is_mapping for mount in _inside(document, "file_mounts").values())
+    """A mapping or a bucket's URL among the file mounts is storage in SkyPilot's manner."""
+    return any(
+        mount.is_mapping or (isinstance(mount.value, str) and _BUCKET.match(mount.value.strip()))
+        for mount in _inside(document, "file_mounts").values()
+    )

@@ -31,6 +31,7 @@ _CREDENTIAL_FOLDERS = frozenset(
 _CREDENTIAL_SUFFIXES = frozenset({".pem", ".key", ".p12"})
 _GIT_URL = re.compile(r"(?:https?|ssh|git)://.+|[\w.-]+@[\w.-]+:.+")
 _GIT_REF = re.compile(r"[\w.@{}^~/][\w.@{}^~/+#-]*")
+_BUCKET_URL = re.compile(r"(s3|gs|r2)://")
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
@@ -130,12 +131,19 @@ def _upload(target: str, source: str | None, variables: Mapping[str, str], paths
     if not local or "\0" in local:
         raise PlaceError("no local file is named", "write a local path")
     if _URL.match(local):
-        raise PlaceError(f"{local} is no local file", "fetch it in setup, with curl for instance")
+        raise PlaceError(f"{local} is no local file", _way_to(local))
     where = place(target, variables)
     if where.rstrip("/") in {"", "/root", "/tmp", "/usr", "/etc", "/bin", "/lib", "/proc", "/sys", "/dev"}:  # noqa: S108 - a place to keep out of
         raise PlaceError(f"{where} belongs to the system", "name a folder below it")
     role = "credential" if _is_credential(local) or _is_credential(where) else "file_mount"
     return Upload(source=paths.find(local), target=where, role=role)
+
+
+def _way_to(url: str) -> str:
+    """What to do about a URL where a local file is wanted."""
+    if _BUCKET_URL.match(url):  # SkyPilot's files never come here with one.
+        return "write a bucket under storage_mounts, or have the file read as SkyPilot's: --dialect skypilot"
+    return "fetch it in setup, with curl for instance"
 
 
 def _with_home(variables: Mapping[str, str], paths: LocalPaths) -> Mapping[str, str]:
