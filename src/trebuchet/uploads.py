@@ -135,7 +135,7 @@ def scan(upload: Upload) -> Manifest:
     """List what an upload would send.
 
     Raises:
-        UsageError: The source is missing, cannot be read, or is neither a file nor a folder.
+        UsageError: As `require_source`; or something in it cannot be read.
     """
     source, status = upload.source, require_source(upload)
     if stat.S_ISREG(status.st_mode):
@@ -156,7 +156,8 @@ def require_source(upload: Upload) -> os.stat_result:
     """Look whether there is something to send, without listing it.
 
     Raises:
-        UsageError: The source is missing, cannot be read, or is neither a file nor a folder.
+        UsageError: The source is missing, cannot be read, or is not what can be sent: a file or folder, and for a
+            work dir a folder.
     """
     source = upload.source
     try:
@@ -169,6 +170,10 @@ def require_source(upload: Upload) -> os.stat_result:
         raise UsageError(f"{source} cannot be read: {error.strerror}.") from error
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise UsageError(f"{source} is neither a file nor a folder.")
+    if upload.role == "workdir" and not stat.S_ISDIR(status.st_mode):
+        raise UsageError(
+            f"{source} is a file, and the work dir is a folder.", hint="Name the folder; its contents are sent."
+        )
     return status
 
 

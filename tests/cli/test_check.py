@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -46,6 +48,25 @@ def test_files_that_are_not_here_are_noted(trebuchet: Callable[..., Answer], tmp
     assert missing == [str(tmp_path / "nowhere"), str(tmp_path / "gone")]
     launched = trebuchet("up", "job.yaml")
     assert (launched.code, "does not exist" in launched.err) == (201, True), launched.err
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("workdir: afile", "afile is a file, and the work dir is a folder."),
+        ("workdir: /dev/null", "/dev/null is neither a file nor a folder."),
+        ("file_mounts: {/x: ./pipe}\nnum_nodes: 1", "pipe is neither a file nor a folder."),
+    ],
+)
+def test_what_no_launch_can_send_is_refused_by_each_verb(
+    trebuchet: Callable[..., Answer], tmp_path: Path, fields: str, told: str
+) -> None:
+    (tmp_path / "afile").touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "job.yaml").write_text(f"{fields}\nrun: 'true'\n")
+    for verb in ("check", "plan", "up"):
+        answer = trebuchet(verb, "job.yaml")
+        assert (answer.code, told in answer.out + answer.err) == (201, True), (verb, answer)
 
 
 def test_one_pipe_of_variables_is_enough_for_many_files(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from trebuchet.cli.jobfile import JobOptions, job_options, read_job
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
 from trebuchet.errors import JobFileError, PlanError, TrebuchetError
+from trebuchet.uploads import require_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,6 +83,7 @@ def check(
 def _verdict(session: Session, file: str, overrides: Sequence[str], options: JobOptions) -> Verdict:
     try:
         planned = session.launcher.plan(read_job(file, overrides, options))
+        missing = list(_missing(planned))
     except (JobFileError, PlanError) as error:
         refusals = tuple(str(problem) for problem in error.problems)
         return Verdict(file=file, refusals=refusals, account={}, refused_with=error.exit_code)
@@ -89,13 +91,19 @@ def _verdict(session: Session, file: str, overrides: Sequence[str], options: Job
         told = f"{error} ({error.hint})" if error.hint else str(error)
         return Verdict(file=file, refusals=(told,), account={}, refused_with=error.exit_code)
     notes = (f"{note.field}: {note.done}, {note.why}" for note in planned.notes)
-    return Verdict(file=file, notes=(*notes, *_missing(planned)), account={**planned.account})
+    return Verdict(file=file, notes=(*notes, *missing), account={**planned.account})
 
 
 def _missing(planned: Plan) -> Iterator[str]:
-    """What a launch from here would be refused for. Elsewhere it may be there: a token, say."""
+    """What a launch from here would be refused for. Elsewhere it may be there: a token, say.
+
+    Raises:
+        UsageError: Something is there that no launch can send.
+    """
     for upload in dict.fromkeys(upload for spec in planned.candidates for upload in spec.uploads):
-        if not os.path.exists(upload.source):  # noqa: PTH110 - the other one raises where it may not look
+        if os.path.exists(upload.source):  # noqa: PTH110 - the other one raises where it may not look
+            require_source(upload)
+        else:
             yield f"{upload.source}: a launch from here would be refused, it does not exist here"
 
 
