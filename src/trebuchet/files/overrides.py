@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _NOTHING = Entry(None)
-_SAME = {"accelerators": ("gpus",), "gpus": ("accelerators",)}
-"""Fields that have two names."""
+_SAME = {"accelerators": ("gpus",), "gpus": ("accelerators",), "infra": ("cloud", "region", "zone")}
+"""Fields that say the same as others."""
 
 
 def apply_overrides(document: Entry, overrides: Sequence[str], problems: Problems) -> None:
@@ -86,7 +86,8 @@ def _forget_alternatives(resources: dict[str, Entry], field: str) -> None:
     """What the command line says of a field holds for every alternative."""
     same = _SAME.get(field, ())
     for name in same:
-        resources.pop(name, None)
+        if name in resources and (field != "infra" or resources[name].line is not None):
+            del resources[name]
     for name in ("any_of", "ordered"):
         if name in resources and resources[name].is_list:
             kept = [_without(alternative, {field, *same}) for alternative in resources[name].members]

@@ -29,8 +29,11 @@ def one_task(found: list[Entry], task: str | None, problems: Problems) -> Entry:
     chosen = _named(tasks, task, problems) if task is not None else _only(tasks, problems)
     if len(problems.found) > problems_before:
         raise problems.error()
-    if header is not None and len(tasks) == 1 and "name" in header.mapping:
-        chosen.mapping.setdefault("name", header.mapping["name"])
+    if header is not None and len(tasks) == 1:
+        # With one that was asked for, how they follow one another is of no concern.
+        taken = _HEADER - {"execution"} if task is not None else _HEADER
+        for name in taken & header.mapping.keys():
+            chosen.mapping.setdefault(name, header.mapping[name])
     return chosen
 
 
@@ -68,6 +71,10 @@ def _only(tasks: list[Entry], problems: Problems) -> Entry:
 
 def _named(tasks: list[Entry], task: str, problems: Problems) -> Entry:
     names = _names(tasks)
+    if names.count(task) > 1:
+        second = tasks[names.index(task, names.index(task) + 1)]
+        message = f"The file holds {names.count(task)} tasks that are called {shown(task)}."
+        problems.at(second, message, "give each a name of its own")
     if task in names:
         return tasks[names.index(task)]
     problems.add(f"The file holds no task {shown(task)}.", f"it holds {', '.join(names)}")

@@ -183,6 +183,9 @@ class _Reader:
     def _put_pair(self, frame: _Open, key: Entry, entry: Entry) -> None:
         name: Any = key.value
         if name is MERGE:
+            if frame.merged:
+                first = frame.merged[0].line
+                self._problems.at(key, "'<<' stands here a second time.", f"the first is in line {first}")
             frame.merged.append(Entry(entry.value, key.line, key.column))
             return
         if not isinstance(name, str):

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 
 HOME = "/root"
 
+_SYSTEM = frozenset(
+    {
+        "/", "/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys",
+        "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/sbin",
+    }
+)  # fmt: skip
+_MADE_BY_KERNEL = ("/proc", "/sys")
+_MADE_AT_START = (*_MADE_BY_KERNEL, "/dev", "/run")
+
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 _PLACEHOLDER = re.compile(r"<[^<>/]+>|\bYOUR[-_][A-Z]")
 
@@ -62,6 +71,24 @@ def place(text: str, variables: Mapping[str, str]) -> str:
         path = f"{WORK_DIR}/{path}"
     tidy = "/" + posixpath.normpath(path).lstrip("/")
     return tidy + "/" if path.endswith("/") and tidy != "/" else tidy
+
+
+def keep_out_of_system(where: str, *, mounted: bool) -> None:
+    """Allow a place for a file or a mount where it does not take the place of the system's own.
+
+    Args:
+        where: An absolute path in the sandbox.
+        mounted: Whether it is mounted when the sandbox starts; else it is there before, and hidden by what is
+            made then.
+
+    Raises:
+        PlaceError: It may not be filled.
+    """
+    for folder in _MADE_BY_KERNEL if mounted else _MADE_AT_START:
+        if within(where, folder):
+            raise PlaceError(f"{where} lies in {folder}, which each sandbox has of its own", "put it elsewhere")
+    if (where.rstrip("/") or "/") in _SYSTEM:
+        raise PlaceError(f"{where} belongs to the system", "name a folder below it")
 
 
 def within(path: str, folder: str) -> bool:

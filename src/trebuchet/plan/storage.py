@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.errors import shown
-from trebuchet.plan.places import PlaceError, filled, place
+from trebuchet.plan.places import PlaceError, filled, keep_out_of_system, place
 from trebuchet.sandbox import BucketMount, VolumeMount
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ class Storage:
 
     def _free_place(self, target: str) -> str:
         where = place(target, self._variables).rstrip("/") or "/"
-        if where in {"/", "/root", "/tmp"}:  # noqa: S108 - a place to keep out of
-            raise PlaceError(f"nothing can be mounted at {where}", "name a folder below it")
+        keep_out_of_system(where, mounted=True)
         if where in self._taken:
             raise PlaceError(f"something else is mounted at {where} already")
         self._taken.add(where)
@@ -104,11 +103,13 @@ class Storage:
             )
         if mount.store and _STORES.get(mount.store.lower()) != _STORES[match[1]]:
             raise PlaceError(f"its store is {mount.store}, and its source lies elsewhere", "leave store out")
-        mode = (mount.mode or "MOUNT").upper()
+        mode = _mode(mount)
         if mode in _MODES:
             self._findings.noted(field, "is mounted", _MODES[mode])
-        elif mode != "MOUNT":
-            raise PlaceError(f"mode {mount.mode} is not known", "write MOUNT, COPY or MOUNT_CACHED")
+        if mount.name is not None:
+            self._findings.noted(f"{field}.name", "is not used", "the source names the bucket")
+        if mount.persistent is False:
+            self._findings.noted(f"{field}.persistent", "is not used", "a bucket is never deleted")
         bucket = _bucket(match, where, read_only=mode == "COPY")
         if bucket.store == "gcs" and mount.secret is None:
             keys = "GOOGLE_ACCESS_KEY_ID and GOOGLE_ACCESS_KEY_SECRET"
@@ -126,6 +127,11 @@ class Storage:
                 "leave store out, for a Volume of that name",
             )
         name = _volume_name(filled(mount.name.strip(), self._variables))
+        self._findings.translated(f"{field}.mode")
+        if _mode(mount) in _MODES:
+            self._findings.noted(f"{field}.mode", "is not used", "what a name alone stands for is mounted")
+        if mount.secret is not None:
+            self._findings.noted(f"{field}.secret", "is not used", "only a bucket needs credentials")
         if mount.persistent is False:
             self._findings.noted(field, "becomes scratch space of the sandbox", "it need not outlive the job")
             self.volumes.append(VolumeMount(name=None, path=where))
@@ -157,6 +163,13 @@ class Storage:
             raise PlaceError(f"the Volume {volume.name} is mounted at another place already", "mount it once")
         self._named.add(volume.name)
         self.volumes.append(volume)
+
+
+def _mode(mount: StorageMount) -> str:
+    mode = (mount.mode or "MOUNT").upper()
+    if mode != "MOUNT" and mode not in _MODES:
+        raise PlaceError(f"mode {shown(mount.mode)} is not known", "write MOUNT, COPY or MOUNT_CACHED")
+    return mode
 
 
 def _volume_name(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import shown
-from trebuchet.plan.places import PlaceError, filled, place
+from trebuchet.plan.places import PlaceError, filled, keep_out_of_system, place
 from trebuchet.plan.script import WORK_DIR
 from trebuchet.sandbox import Upload
 
@@ -133,8 +133,7 @@ def _upload(target: str, source: str | None, variables: Mapping[str, str], paths
     if _URL.match(local):
         raise PlaceError(f"{local} is no local file", _way_to(local))
     where = place(target, variables)
-    if where.rstrip("/") in {"", "/root", "/tmp", "/usr", "/etc", "/bin", "/lib", "/proc", "/sys", "/dev"}:  # noqa: S108 - a place to keep out of
-        raise PlaceError(f"{where} belongs to the system", "name a folder below it")
+    keep_out_of_system(where, mounted=False)
     role = "credential" if _is_credential(local) or _is_credential(where) else "file_mount"
     return Upload(source=paths.find(local), target=where, role=role)
 
