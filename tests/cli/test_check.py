@@ -93,3 +93,29 @@ def test_a_fault_of_a_file_of_variables_is_told_once(
     answer = trebuchet("check", "job.yaml", "job.yaml", "--env-file", ".env")
     assert (answer.code, answer.out) == (202, "")
     assert answer.err.count(".env:1:1: This is not NAME=VALUE.") == 1
+
+
+def test_a_plan_shows_what_its_candidates_differ_in(
+    trebuchet: Callable[..., Answer], tmp_path: Path
+) -> None:
+    (tmp_path / "job.yaml").write_text(
+        "resources:\n  any_of:\n"
+        "  - {cpus: 2, memory: 4, ports: 80, labels: {a: b}}\n"
+        "  - {cpus: 4, image_id: 'docker:a/b', ports: [81, 82]}\n"
+        "  - {cpus: 4, labels: {a: c}}\n"
+        "run: 'true'\n"
+    )
+    told = trebuchet("plan", "job.yaml", "--cloud", "modal").out.split("Notes")[0]
+    rows = [" ".join(line.split()) for line in told.splitlines()]
+    for first, *others in (
+        ["image 1. Debian slim, with zip, curl, git (apt), with awscli (pip)", "2. a/b", "3. Debian slim, with"],
+        ["gpu none", "cpu 1."],
+        ["cpu 1. 1 physical core, 4 GiB of memory", "2. 2 physical cores, its", "3. 2 physical cores, its"],
+        ["ports 1. 80", "2. 81, 82", "3. none"],
+        ["tags 1. a=b", "2. none", "3. a=c"],
+    ):
+        place = rows.index(first)
+        found = rows[place + 1 : place + 1 + len(others)]
+        assert all(row.startswith(other) for row, other in zip(found, others, strict=True)), told
+    one = trebuchet("plan", "job.yaml", "--cloud", "modal", "--resources.any_of", "[]").out
+    assert "1." not in one

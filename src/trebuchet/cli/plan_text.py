@@ -11,7 +11,7 @@ from trebuchet.cli.console import printable
 from trebuchet.cli.render import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from trebuchet.cli.travelling import Travelling
     from trebuchet.job import JobConfig
@@ -59,9 +59,9 @@ _DIALECTS = {"oumi": "Oumi's job file", "skypilot": "SkyPilot's task file"}
 def _rows(
     plan: Plan, job: JobConfig, spec: SandboxSpec, sent: Sequence[Travelling]
 ) -> Iterator[tuple[str, str]]:
-    yield "image", _image(spec.image, plan.cloud)
-    yield from _labelled("gpu", [_candidate(each) for each in plan.candidates])
-    yield "cpu", _cpu(spec)
+    yield from _labelled("image", _apart(plan, lambda each: _image(each.image, plan.cloud)))
+    yield from _labelled("gpu", _apart(plan, _candidate))
+    yield from _labelled("cpu", _apart(plan, _cpu))
     yield "timeout", duration(spec.timeout_s)
     if spec.workdir:
         yield "starts in", spec.workdir
@@ -70,12 +70,18 @@ def _rows(
     yield from _labelled("bucket", [_bucket(each) for each in spec.buckets])
     yield from _labelled("env", [", ".join(sorted(spec.env))] if spec.env else [])
     yield from _labelled("variables", [", ".join(sorted(spec.variables))] if spec.variables else [])
-    yield from _labelled("ports", [", ".join(map(str, spec.ports))] if spec.ports else [])
-    yield from _labelled(
-        "tags", [", ".join(f"{k}={v}" for k, v in sorted(spec.tags.items()))] if spec.tags else []
-    )
+    yield from _labelled("ports", _apart(plan, lambda each: ", ".join(map(str, each.ports))))
+    yield from _labelled("tags", _apart(plan, _tags))
     yield "setup", _script(job.setup)
     yield "run", _script(job.run)
+
+
+def _apart(plan: Plan, told: Callable[[SandboxSpec], str]) -> list[str]:
+    """What is told of the candidates: once where it is the same, nothing where it is nothing."""
+    texts = [told(each) for each in plan.candidates]
+    if len(set(texts)) == 1:
+        return texts[:1] if texts[0] else []
+    return [f"{number}. {text or 'none'}" for number, text in enumerate(texts, 1)]
 
 
 def _labelled(label: str, texts: list[str]) -> Iterator[tuple[str, str]]:
@@ -97,6 +103,10 @@ def _image(image: ImageSpec, cloud: str) -> str:
     if image.commands:
         parts.append(f"and {len(image.commands)} commands of ours")
     return ", ".join(parts)
+
+
+def _tags(spec: SandboxSpec) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(spec.tags.items()))
 
 
 def _candidate(spec: SandboxSpec) -> str:
