@@ -29,6 +29,9 @@ IGNORE_FILES = (".gitignore", ".skyignore", ".trebuchetignore")
 ALWAYS_IGNORED = (".git", ".venv", "__pycache__", "node_modules")
 """Left out of a work dir unless an ignore file brings them back (`!node_modules`)."""
 
+DEEPEST = 500
+"""Folders within each other. The SDK walks them by calls within calls, which come to an end at twice as many."""
+
 _SMALL_FILE = 1 << 20
 
 _LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
@@ -221,7 +224,6 @@ class _Walk:
         self.left_out: list[LeftOut] = []
         self._top = top
         self._visited: dict[str, int] = {}
-        # A list rather than calls within calls, since folders may lie deeper than those can.
         self._waiting = [("", rules)]
         while self._waiting:
             self._visit(*self._waiting.pop())
@@ -231,6 +233,9 @@ class _Walk:
 
     def _visit(self, relative: str, rules: tuple[_Rules, ...]) -> None:
         folder = self._top / relative
+        if relative.count("/") >= DEEPEST:
+            hint = "Ignore them, or send them as an archive."
+            raise UsageError(f"{self._top} holds folders more than {DEEPEST} deep.", hint=hint)
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
             self._visited[relative] = stat.S_IMODE(folder.stat().st_mode)

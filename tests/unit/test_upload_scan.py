@@ -11,7 +11,7 @@ import pytest
 
 from trebuchet.errors import UsageError
 from trebuchet.sandbox import Upload
-from trebuchet.uploads import Manifest, scan
+from trebuchet.uploads import DEEPEST, Manifest, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,27 +182,27 @@ def test_links_that_the_system_cannot_follow_are_left_out_and_listed(tmp_path: P
 
 
 @pytest.fixture
-def depths(tmp_path: Path) -> Iterator[Path]:
-    """A folder deeper than calls can be nested; removed here, since pytest's own way would nest calls."""
+def depths(tmp_path: Path) -> Iterator[None]:
+    """A folder deeper than any launch can send; removed here, since pytest's own way would nest calls."""
     here = tmp_path
     for _ in range(1_100):
         here /= "d"
         here.mkdir()
-    yield here
+    yield
     for folder in (here, *here.parents):
         if folder == tmp_path:
             break
-        for file in folder.glob("file"):
-            file.unlink()
+        (folder / ".gitignore").unlink(missing_ok=True)
         folder.rmdir()
 
 
-def test_folders_may_lie_very_deep(tmp_path: Path, depths: Path) -> None:
-    below = str(depths.relative_to(tmp_path))
-    assert set(workdir(tmp_path).folders) == {below}
-
-    (depths / "file").touch()
-    assert set(workdir(tmp_path).files) == {f"{below}/file"}
+@pytest.mark.usefixtures("depths")
+def test_folders_too_deep_for_any_launch_are_an_error_unless_they_are_ignored(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="more than 500 deep"):
+        workdir(tmp_path)
+    here = tmp_path.joinpath(*["d"] * DEEPEST)
+    write_at(here / ".gitignore", "/d\n")
+    assert set(workdir(tmp_path).files) == {"d/" * DEEPEST + ".gitignore"}
 
 
 @pytest.mark.parametrize("going", ["file", "folder"])
