@@ -30,7 +30,7 @@ ALWAYS_IGNORED = (".git", ".venv", "__pycache__", "node_modules")
 """Left out of a work dir unless an ignore file brings them back (`!node_modules`)."""
 
 DEEPEST = 500
-"""Folders within each other. The SDK walks them by calls within calls, which come to an end at twice as many."""
+"""Folders within each other. The SDK walks them by calls within calls, which end at twice as many."""
 
 _SMALL_FILE = 1 << 20
 
@@ -159,8 +159,8 @@ def require_source(upload: Upload) -> os.stat_result:
     """Look whether there is something to send, without listing it.
 
     Raises:
-        UsageError: The source is missing, cannot be read, or is not what can be sent: a file or folder, and for a
-            work dir a folder.
+        UsageError: The source is missing, cannot be read, or cannot be sent: it is neither file nor folder, or
+            a work dir that is no folder.
     """
     source = upload.source
     try:
@@ -175,7 +175,8 @@ def require_source(upload: Upload) -> os.stat_result:
         raise UsageError(f"{source} is neither a file nor a folder.")
     if upload.role == "workdir" and not stat.S_ISDIR(status.st_mode):
         raise UsageError(
-            f"{source} is a file, and the work dir is a folder.", hint="Name the folder; its contents are sent."
+            f"{source} is a file, and the work dir is a folder.",
+            hint="Name the folder; its contents are sent.",
         )
     return status
 

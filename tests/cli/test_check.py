@@ -95,9 +95,7 @@ def test_a_fault_of_a_file_of_variables_is_told_once(
     assert answer.err.count(".env:1:1: This is not NAME=VALUE.") == 1
 
 
-def test_a_plan_shows_what_its_candidates_differ_in(
-    trebuchet: Callable[..., Answer], tmp_path: Path
-) -> None:
+def test_a_plan_shows_what_its_candidates_differ_in(trebuchet: Callable[..., Answer], tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(
         "resources:\n  any_of:\n"
         "  - {cpus: 2, memory: 4, ports: 80, labels: {a: b}}\n"
@@ -108,7 +106,11 @@ def test_a_plan_shows_what_its_candidates_differ_in(
     told = trebuchet("plan", "job.yaml", "--cloud", "modal").out.split("Notes")[0]
     rows = [" ".join(line.split()) for line in told.splitlines()]
     for first, *others in (
-        ["image 1. Debian slim, with zip, curl, git (apt), with awscli (pip)", "2. a/b", "3. Debian slim, with"],
+        [
+            "image 1. Debian slim, with zip, curl, git (apt), with awscli (pip)",
+            "2. a/b",
+            "3. Debian slim, with",
+        ],
         ["gpu none", "cpu 1."],
         ["cpu 1. 1 physical core, 4 GiB of memory", "2. 2 physical cores, its", "3. 2 physical cores, its"],
         ["ports 1. 80", "2. 81, 82", "3. none"],

@@ -100,7 +100,7 @@ def job_options(function: Function) -> Function:
             click.option(
                 "--env-file", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
                 callback=_read_env_files, metavar="FILE",
-                help="Read environment variables from a file of NAME=VALUE lines. Repeatable: a later one wins.",
+                help="Read environment variables from a file of NAME=VALUE lines. Repeatable; the last wins.",
             ),
             click.option(
                 "--dialect", type=click.Choice(["oumi", "skypilot"]), help="Read it as this tool does."

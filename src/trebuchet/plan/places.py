@@ -16,7 +16,7 @@ HOME = "/root"
 _SYSTEM = frozenset(
     {
         "/", "/bin", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys",
-        "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/sbin",
+        "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/sbin",  # noqa: S108 - a place in the sandbox
     }
 )  # fmt: skip
 _MADE_BY_KERNEL = ("/proc", "/sys")
@@ -86,7 +86,9 @@ def keep_out_of_system(where: str, *, mounted: bool) -> None:
     """
     for folder in _MADE_BY_KERNEL if mounted else _MADE_AT_START:
         if within(where, folder):
-            raise PlaceError(f"{where} lies in {folder}, which each sandbox has of its own", "put it elsewhere")
+            raise PlaceError(
+                f"{where} lies in {folder}, of which each sandbox has its own", "put it elsewhere"
+            )
     if (where.rstrip("/") or "/") in _SYSTEM:
         raise PlaceError(f"{where} belongs to the system", "name a folder below it")
 
