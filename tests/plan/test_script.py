@@ -90,7 +90,7 @@ def test_a_setup_that_says_it_is_done_does_not_end_the_job(tmp_path: Path, diale
 
 @pytest.mark.parametrize("dialect", ["oumi", "skypilot"])
 def test_a_setup_that_ends_well_when_asked_to_end_is_followed_by_no_run(tmp_path: Path, dialect: str) -> None:
-    setup = "trap 'exit 0' TERM; echo up; sleep 300 & wait"
+    setup = "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done"
     child = subprocess.Popen(
         _command(tmp_path, dialect=dialect, setup=setup, run="echo no"),
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
