@@ -159,7 +159,7 @@ def require_source(upload: Upload) -> os.stat_result:
     """Look whether there is something to send, without listing it.
 
     Raises:
-        UsageError: The source is missing or cannot be read, it is neither file nor folder, or it is a work dir
+        UsageError: The source is missing or cannot be read, or it is neither file nor folder, or a work dir
             and no folder.
     """
     source = upload.source

@@ -187,7 +187,7 @@ def test_a_script_with_a_fault_runs_until_the_fault(tmp_path: Path) -> None:
 
 
 def test_sigterm_reaches_the_script_and_its_code_is_kept(tmp_path: Path) -> None:
-    run = "trap 'echo got; exit 5' TERM; echo up; sleep 300 & wait"
+    run = "trap 'echo got; exit 5' TERM; echo up; while :; do sleep 0.1; done"
     child = subprocess.Popen(_command(tmp_path, run=run), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert child.stdout is not None
     assert child.stdout.readline() == b"up\n"
@@ -210,7 +210,7 @@ def test_listed_outputs_are_kept_also_when_the_script_fails(tmp_path: Path) -> N
 
 def test_at_its_limit_the_script_is_asked_to_make_room(tmp_path: Path) -> None:
     facts = {"limit_s": 1, "grace_s": 60}
-    ran = Ran(tmp_path, facts=facts, run="trap 'echo saved; exit 0' TERM; sleep 300 & wait")
+    ran = Ran(tmp_path, facts=facts, run="trap 'echo saved; exit 0' TERM; while :; do sleep 0.1; done")
     assert (ran.stdout, ran.code, ran.markers.cut) == ("saved\n", 0, True)
 
 
