@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +18,6 @@ from support.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -152,3 +154,50 @@ def test_nothing_is_inside_a_job_that_has_ended(
         answer = trebuchet(*arguments)
         assert answer.code == 204
         assert "does not run" in answer.err
+
+
+def alive(trebuchet: Callable[..., Any], job: str, word: str) -> bool:
+    """Whether a process with this word among its arguments runs in the job."""
+    script = 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" "\\n" | grep -qx "$(echo "$0" | tr a-z A-Z)"'
+    return trebuchet("exec", job, "--", "sh", "-c", script, word).code == 0
+
+
+def test_what_cannot_be_written_here_is_an_error_and_ends_the_command(
+    trebuchet: Callable[..., Any], job: str
+) -> None:
+    script = "trap 'echo ended >/tmp/ended; exit' TERM; head -c 300000 /dev/zero; while :; do sleep 0.1; done"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "trebuchet", "exec", job, "--", "sh", "-c", script],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (200, "error: No space left on device")
+    assert trebuchet("exec", job, "--", "cat", "/tmp/ended").out == "ended\n"
+
+
+def test_a_reader_that_goes_ends_the_command(
+    trebuchet: Callable[..., Any], start: Callable[..., Any], job: str
+) -> None:
+    running = start("exec", job, "--", "yes", "READERGONE")
+    assert running.stdout.readline() == "READERGONE\n"
+    running.stdout.close()
+    assert (running.wait(timeout=60), running.stderr.read()) == (141, "")
+    assert not alive(trebuchet, job, "readergone")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_leaving_an_exec_ends_the_command_and_what_it_started(
+    trebuchet: Callable[..., Any], start: Callable[..., Any], job: str, number: int, code: int
+) -> None:
+    script = f"trap '' TERM; sh -c 'echo begun; sleep 600' LEFT{code}; :"
+    running = start("exec", job, "--", "sh", "-c", script)
+    assert running.stdout.readline() == "begun\n"
+    assert alive(trebuchet, job, f"left{code}")
+    running.send_signal(number)
+    assert (running.wait(timeout=60), running.stderr.read()) == (code, "")
+    assert not alive(trebuchet, job, f"left{code}")

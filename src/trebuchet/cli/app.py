@@ -136,6 +136,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> NoReturn:
     except BaseException as error:  # noqa: BLE001 - each becomes words and an exit code
         report(error, debug=session.debug)
         code = exit_code_of(error)
+        _drop_what_cannot_be_written()
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -143,6 +144,16 @@ def _tell_warning(message: Warning | str, category: type[Warning], *_: object, *
     """A warning for the user in our own form; one for programmers is for their tests."""
     if issubclass(category, UserWarning):
         tell_note(str(message))
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Let the interpreter's farewell not fail once more, with words and an exit code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _leave_at_once(code: int) -> NoReturn:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trebuchet.cli.attached import leaving_on_signals
 from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import show, tell
+from trebuchet.cli.leaving import for_a_reader
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import Verb, pass_session, session_options
 
@@ -33,9 +35,13 @@ _AS_GIVEN = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 def exec_in(ctx: click.Context, session: Session, what: str, command: tuple[str, ...]) -> None:
     """Run a command inside a running job.
 
-    With this command's own input, output and exit code, in the job's work dir.
+    With this command's own input, output and exit code, in the job's work dir. It is ended if its reader
+    goes, or this command is left.
     """
-    ctx.exit(session.launcher.inside(what).exec(_without_dashes(command)))
+    with for_a_reader(), leaving_on_signals() as leave:
+        leave.launched()
+        code = session.launcher.inside(what).exec(_without_dashes(command))
+    ctx.exit(code)
 
 
 @click.command(

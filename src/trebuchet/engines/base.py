@@ -314,7 +314,11 @@ class Engine(Protocol):
         stdin: BinaryIO | None = None,
         stdout: BinaryIO | None = None,
     ) -> int:
-        """Run a command inside with this process's standard streams, or others; its exit code."""
+        """Run a command inside with this process's standard streams, or others; its exit code.
+
+        Raises:
+            OSError: Some of its output could not be written here; the command was ended.
+        """
         ...
 
     def shell(self, sandbox_id: str, argv: Sequence[str]) -> int:

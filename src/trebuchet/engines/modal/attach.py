@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
 import threading
+from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from modal.exception import Error as SdkError
 
+from trebuchet.engines.modal.errors import translated
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import modal
 
 _CHUNK = 1 << 16
+
+_MARK = "TREBUCHET_EXEC"
+_MARKED = ("sh", "-c", 'export "$1"; shift; exec "$@"', "sh")
+_END = """
+signal=TERM
+for turn in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  found=$(grep -lF "$1" /proc/[0-9]*/environ 2>/dev/null) || exit 0
+  [ "$turn" -le 15 ] || signal=KILL
+  for one in $found; do one=${one#/proc/}; kill -s $signal "${one%/environ}" 2>/dev/null; done
+  sleep 0.1
+done
+"""
+_ENDED_WITHIN_S = 10.0
+"""How long to wait for the end of a command that nobody is to hear of any more."""
 
 
 def attach(
@@ -27,31 +46,87 @@ def attach(
 ) -> int:
     """Run the command to its end; its exit code.
 
+    Where its output cannot be passed on, or somebody interrupts this, it is ended with all that it started.
+
     Args:
         sandbox: Where.
         argv: The command.
         stdin: What it reads; None for this process's own input.
         stdout: Takes its output; None for this process's own.
+
+    Raises:
+        OSError: Some of its output could not be written here.
     """
-    process = sandbox.exec(*argv, text=False)
-    pumps = [
-        threading.Thread(target=_pump, args=(process.stdout, stdout or sys.stdout.buffer), daemon=True),
-        threading.Thread(target=_pump, args=(process.stderr, sys.stderr.buffer), daemon=True),
-    ]
+    # The service has no call that ends a command. A word in its environment is how its processes are found.
+    mark = f"{_MARK}={secrets.token_hex(8)}"
+    with translated():
+        process = sandbox.exec(*_MARKED, mark, *argv, text=False)
+    parts = (
+        partial(_wait, process),
+        partial(_pump, process.stdout, stdout or sys.stdout.buffer),
+        partial(_pump, process.stderr, sys.stderr.buffer),
+    )
     source = _descriptor(stdin or sys.stdin)
-    feeder = threading.Thread(target=feed, args=(process.stdin, source), daemon=True)
-    for thread in (*pumps, feeder):
-        thread.start()
-    code = process.wait()
-    for pump in pumps:
-        pump.join()
-    return code
+    threading.Thread(target=feed, args=(process.stdin, source), daemon=True).start()
+    try:
+        return _all_of(parts)
+    except BaseException:
+        _end(sandbox, mark)
+        raise
 
 
-def _pump(stream: Iterable[bytes], sink: BinaryIO) -> None:
-    for chunk in stream:
+def _all_of(parts: Sequence[Callable[[], int]]) -> int:
+    """Do things at the same time; the sum of what they give, or at once what the first that fails raises.
+
+    This thread waits on a queue alone, so that a signal always gets through.
+    """
+    done = SimpleQueue[int | BaseException]()
+
+    def do(part: Callable[[], int]) -> None:
+        try:
+            done.put(part())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            done.put(error)
+
+    for part in parts:
+        threading.Thread(target=do, args=(part,), daemon=True).start()
+    total = 0
+    for _ in parts:
+        outcome = done.get()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        total += outcome
+    return total
+
+
+def _wait(process: Any) -> int:
+    with translated():
+        return process.wait()
+
+
+def _pump(stream: Iterable[bytes], sink: BinaryIO) -> int:
+    chunks = iter(stream)
+    while (chunk := _next(chunks)) is not None:
         sink.write(chunk)
         sink.flush()
+    return 0
+
+
+def _next(chunks: Any) -> bytes | None:
+    with translated():  # Not what the sink says: a full disk is no fault of the connection.
+        return next(chunks, None)
+
+
+def _end(sandbox: modal.Sandbox, mark: str) -> None:
+    """End what carries a mark; what cannot be ended soon is left alone."""
+
+    def end() -> None:
+        with contextlib.suppress(Exception):  # What led here is what is told.
+            sandbox.exec("sh", "-c", _END, "sh", mark).wait()
+
+    ending = threading.Thread(target=end, daemon=True)
+    ending.start()
+    ending.join(_ENDED_WITHIN_S)
 
 
 def feed(sink: Any, source: int | None) -> None:

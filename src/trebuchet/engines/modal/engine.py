@@ -215,9 +215,7 @@ class SdkEngine:
     ) -> int:
         from trebuchet.engines.modal.attach import attach  # noqa: PLC0415 - imports the SDK
 
-        sandbox = self.handle(sandbox_id)
-        with translated():
-            return attach(sandbox, argv, stdin=stdin, stdout=stdout)
+        return attach(self.handle(sandbox_id), argv, stdin=stdin, stdout=stdout)
 
     def shell(self, sandbox_id: str, argv: Sequence[str]) -> int:
         from trebuchet.engines.modal.terminal import attach_terminal  # noqa: PLC0415 - imports the SDK
