@@ -49,3 +49,15 @@ def test_hostile_names_and_kinds(
     for path in ("link", "folder-link/etc/passwd", "sub/up", "fifo"):
         answer = trebuchet("cat", key, path)
         assert (answer.code >= 200, answer.out) == (True, ""), path
+
+
+def test_a_file_from_before_the_epoch_hides_no_outputs(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], tmp_path: Path
+) -> None:
+    script = "echo old > /outputs/old; touch -d 1955-11-05 /outputs/old; echo new > /outputs/new"
+    key = trebuchet("up", job_file(script), "-d", "-q").out.strip()
+    assert trebuchet("wait", key).code == 0
+    listed = {one["path"]: one["modified_at"] for one in trebuchet("outputs", key, "--json").json}
+    assert (set(listed), listed["old"]) == ({"old", "new"}, 0)
+    assert trebuchet("pull", key, "", "here").code == 0
+    assert (tmp_path / "here/old").read_text() == "old\n"

@@ -220,9 +220,8 @@ async def _list_files(call: Call, request: ListRequest) -> AsyncIterator[list[ap
 
 
 def _pack_entry(entry: VolumeEntry) -> api_pb2.FileEntry:
-    return api_pb2.FileEntry(
-        path=entry.path, type=KINDS[entry.kind], size=entry.size, mtime=entry.modified_at
-    )
+    modified_at = max(0, entry.modified_at)  # The field has no sign, and files may be older than the epoch.
+    return api_pb2.FileEntry(path=entry.path, type=KINDS[entry.kind], size=entry.size, mtime=modified_at)
 
 
 @CONTROL.unary("VolumeRemoveFile", "VolumeRemoveFile2")
