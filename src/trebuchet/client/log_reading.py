@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from trebuchet.logs.pieces import Piece
     from trebuchet.status import LogEntry, LogSource
 
+ALL_LINES = sys.maxsize
+"""As `tail`: all lines of what there is, told apart from what comes."""
+
 
 class LogReading:
     """The entries of a log, oldest first. Iterate over it; close it where it is not read to its end.
@@ -34,13 +39,17 @@ class LogReading:
     Args:
         pieces: What to read.
         places: Where each job's reader stands before the first piece, by job key.
+        past: What there is already of a log that is followed from its end; it comes before `pieces`.
 
     Raises:
         ClusterUnreachableError: While reading, if the connection broke and stayed away: that is not the end.
     """
 
-    def __init__(self, pieces: Iterator[Piece], places: dict[str, Place]) -> None:
-        self._pieces = pieces
+    def __init__(
+        self, pieces: Iterator[Piece], places: dict[str, Place], *, past: Iterator[Piece] | None = None
+    ) -> None:
+        self._past = past
+        self._pieces = pieces if past is None else _one_after_the_other(past, pieces)
         self._places = dict(places)
         self._awaited: Awaiting[Piece] | None = None
 
@@ -51,7 +60,14 @@ class LogReading:
 
     def pieces(self) -> Iterator[Piece]:
         """The entries with the jobs they belong to."""
-        for piece in self._pieces:
+        return self._noted(self._pieces)
+
+    def past(self) -> Iterator[Piece]:
+        """Those that are there already, where that is known; `pieces` then gives the others."""
+        return self._noted(self._past or iter(()))
+
+    def _noted(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
             self._places[piece.key] = piece.place
             yield piece
 
@@ -103,20 +119,46 @@ def joined(
         follow: Whether they are followed: then they come as they come, else in the order of time.
         lines: Whether to give whole lines.
         grep: Only lines in which this is found.
-        tail: Only the last so many lines of each.
+        tail: Only the last so many lines of each; of one that is followed, those of its past.
     """
-    logs = [_in_lines(reading, grep, tail) if lines else reading.pieces() for reading in readings]
+    logs = [
+        _in_lines(reading, grep, tail, follow=follow) if lines else reading.pieces() for reading in readings
+    ]
     places = {key: place for reading in readings for key, place in reading.places.items()}
     if len(logs) == 1:
         return LogReading(iter(logs[0]), places)
     return LogReading(as_they_come(logs) if follow else by_time(logs), places)
 
 
-def _in_lines(reading: LogReading, grep: re.Pattern[str] | None, tail: int | None) -> Iterator[Piece]:
-    lines = whole_lines(reading.pieces())
-    if grep is not None:
-        lines = matching(lines, grep)
-    return lines if tail is None else last_lines(lines, tail)
+def _in_lines(
+    reading: LogReading, grep: re.Pattern[str] | None, tail: int | None, *, follow: bool
+) -> Iterator[Piece]:
+    if tail is None:
+        yield from _matching(whole_lines(reading.pieces()), grep)
+    elif not follow:
+        yield from last_lines(_matching(whole_lines(reading.pieces()), grep), tail)
+    else:
+        begun: list[Piece] = []  # Lines that are not whole yet belong to what comes.
+        yield from last_lines(_matching(_ended(whole_lines(reading.past()), begun), grep), tail)
+        yield from _matching(whole_lines(itertools.chain(begun, reading.pieces())), grep)
+
+
+def _matching(lines: Iterator[Piece], grep: re.Pattern[str] | None) -> Iterator[Piece]:
+    return lines if grep is None else matching(lines, grep)
+
+
+def _ended(lines: Iterator[Piece], begun: list[Piece]) -> Iterator[Piece]:
+    """The lines that have ended; the others are put aside."""
+    for line in lines:
+        if line.entry.message.endswith("\n"):
+            yield line
+        else:
+            begun.append(line)
+
+
+def _one_after_the_other(first: Iterator[Piece], second: Iterator[Piece]) -> Iterator[Piece]:
+    yield from first
+    yield from second
 
 
 @dataclass(frozen=True)
@@ -142,14 +184,21 @@ class LogQuery:
     def read(self, chain: LogChain) -> LogReading:
         """Read it; nothing is asked before the first entry is taken."""
         start = place.decode(self.cursor).get(self.key) if self.cursor is not None else None
-        pieces = self._from(chain, start) if self.tail is None else self._from_tail(chain, self.tail)
-        if self.since is not None:
-            pieces = _not_before(pieces, self.since)
-        if self.source is not None:
-            pieces = (piece for piece in pieces if piece.entry.source == self.source)
-            if self.tail is not None and not self.follow:
-                pieces = last_lines(pieces, self.tail)
-        return LogReading(pieces, {} if start is None else {self.key: start})
+        places = {} if start is None else {self.key: start}
+        if self.tail is None:
+            return LogReading(self._wanted(self._from(chain, start)), places)
+        end = _End()
+        past = self._wanted(self._so_far(chain, self.tail, end))
+        if self.tail != ALL_LINES:
+            past = last_lines(past, self.tail)
+        coming = self._wanted(self._from_end(chain, end)) if self.follow else iter(())
+        return LogReading(coming, places, past=past)
+
+    def _wanted(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
+            new_enough = self.since is None or piece.entry.timestamp >= self.since
+            if new_enough and self.source in {None, piece.entry.source}:
+                yield piece
 
     def _from(self, chain: LogChain, start: Place | None) -> Iterator[Piece]:
         if self.attempt is None:
@@ -162,16 +211,18 @@ class LogQuery:
             begin = start if start is not None and start.attempt == attempt else Place(attempt)
             yield from read_attempt(self.key, log, begin, follow=self.follow, since=self.since)
 
-    def _from_tail(self, chain: LogChain, lines: int) -> Iterator[Piece]:
+    def _so_far(self, chain: LogChain, lines: int, end: _End) -> Iterator[Piece]:
+        """What there is, or what of it holds so many lines; `end` then knows where it ends."""
         logs = [log for log in self._logs(chain) if self.attempt in {None, log.number}]
-        start = Place(logs[-1].number) if logs else None
+        end.place = Place(logs[-1].number) if logs else None
         # Of one stream alone there may be few lines near the end.
-        tail = read_job_tail(self.key, logs, lines) if self.source is None else self._all(logs)
-        for piece in tail:
-            start = piece.place
+        alone = self.source is not None or lines == ALL_LINES
+        for piece in self._all(logs) if alone else read_job_tail(self.key, logs, lines):
+            end.place = piece.place
             yield piece
-        if self.follow:
-            yield from self._from(chain, start)
+
+    def _from_end(self, chain: LogChain, end: _End) -> Iterator[Piece]:
+        yield from self._from(chain, end.place)
 
     def _logs(self, chain: LogChain) -> list[AttemptLog]:
         found: list[AttemptLog] = []
@@ -184,5 +235,8 @@ class LogQuery:
             yield from read_attempt(self.key, log, Place(log.number), follow=False)
 
 
-def _not_before(pieces: Iterator[Piece], since: datetime) -> Iterator[Piece]:
-    return (piece for piece in pieces if piece.entry.timestamp >= since)
+@dataclass
+class _End:
+    """Where what there is of a log ends, once it was read."""
+
+    place: Place | None = None

@@ -131,13 +131,15 @@ class LogAccess(ABC):
             UsageError: The cursor is none.
             ClusterUnreachableError: A connection broke and stayed away; the log goes on, unseen.
         """
-        from trebuchet.client.log_reading import joined  # noqa: PLC0415 - a status reads no log
+        from trebuchet.client.log_reading import ALL_LINES, joined  # noqa: PLC0415 - a status reads no log
 
+        # The lines in which something is found are counted, and for that all must be looked at.
+        of_all = ALL_LINES if tail is not None and follow else None
         lines = whole_lines or grep is not None
         readings = [
             self.logs(
-                ref, follow=follow, since=since, tail=None if grep else tail, source=source, attempt=attempt,
-                cursor=cursor, tell=tell,
+                ref, follow=follow, since=since, tail=of_all if grep else tail, source=source,
+                attempt=attempt, cursor=cursor, tell=tell,
             )
             for ref in refs
         ]  # fmt: skip
