@@ -62,3 +62,10 @@ def test_every_line_that_shows_anything_has_its_label_however_it_was_cut(text: s
 
 def test_another_job_begins_a_line_of_its_own() -> None:
     assert labelled(("k", "a\r"), ("m", "b\n"), on_terminal=True) == "k | a\r\nm | b\n"
+
+
+def test_another_attempt_begins_a_line_of_its_own() -> None:
+    for labels, expected in ((LABELS, "k | a\nk | b"), ({}, "a\nb")):
+        labeller = Labeller(labels, timestamps=False)
+        pieces = [Piece("k", LogEntry(WHEN, "stdout", text), Place(at)) for at, text in ((1, "a"), (2, "b"))]
+        assert "".join(map(labeller.label, pieces)) == expected

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from trebuchet.cli.attached import write
 from trebuchet.cli.console import tell, wants_colour
 from trebuchet.cli.leaving import for_a_reader
 
@@ -49,14 +48,6 @@ class _Open:
     ) -> None: ...
 
 
-class PlainSink(_Open):
-    """The job's stdout to stdout, all else to stderr, as it is."""
-
-    def take(self, piece: Piece, cursor: str) -> None:
-        del cursor
-        write(piece.entry)
-
-
 class JsonSink(_Open):
     """An object a line."""
 
@@ -92,8 +83,8 @@ class Labeller:
         self._labels = labels
         self._timestamps = timestamps
         self._on_terminal = on_terminal
-        self._open: str | None = None
-        """Whose line the sink is in the middle of."""
+        self._open: tuple[str, int] | None = None
+        """The job and the attempt whose line the sink is in the middle of."""
         self._at_margin = False
         """Whether what comes next on that line is drawn over its beginning."""
 
@@ -105,9 +96,10 @@ class Labeller:
         prefix = self._labels.get(piece.key, "")
         if self._timestamps:
             prefix += piece.entry.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z") + " "
-        other = self._open not in {None, piece.key}
-        begins_line = self._open != piece.key or (self._at_margin and text[0] not in "\r\n")
-        self._open = None if text.endswith("\n") else piece.key
+        writer = piece.key, piece.place.attempt
+        other = self._open not in {None, writer}
+        begins_line = self._open != writer or (self._at_margin and text[0] not in "\r\n")
+        self._open = None if text.endswith("\n") else writer
         self._at_margin = self._on_terminal and text.endswith("\r")
         inner = text.removesuffix("\n").replace("\n", "\n" + prefix)
         if self._on_terminal:
@@ -117,7 +109,7 @@ class Labeller:
 
 
 class LineSink(_Open):
-    """As `PlainSink`, with something before each line."""
+    """The jobs' stdout to stdout, all else to stderr, with labels or as it is; an attempt begins a line."""
 
     def __init__(self, labels: Mapping[str, str], *, timestamps: bool) -> None:
         self._sinks = {
@@ -138,7 +130,7 @@ class FileSink:
 
     def __init__(self, path: Path, labels: Mapping[str, str], *, timestamps: bool) -> None:
         self._path = path
-        self._labeller = Labeller(labels, timestamps=timestamps) if labels or timestamps else None
+        self._labeller = Labeller(labels, timestamps=timestamps)
         self._file: TextIO | None = None
         self._size = 0
         self._next = 0.0
@@ -160,7 +152,7 @@ class FileSink:
     def take(self, piece: Piece, cursor: str) -> None:
         del cursor
         assert self._file is not None  # noqa: S101 - it was entered; for the type checker
-        text = piece.entry.message if self._labeller is None else self._labeller.label(piece)
+        text = self._labeller.label(piece)
         self._file.write(text)
         self._size += len(text)
         if time.monotonic() >= self._next and sys.stderr.isatty():

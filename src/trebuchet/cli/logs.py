@@ -15,7 +15,7 @@ from trebuchet.cli.background import in_background
 from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import tell, tell_note
 from trebuchet.cli.jobfile import length_of_time
-from trebuchet.cli.log_sinks import FileSink, JsonSink, LineSink, PlainSink, Sink, prefixes
+from trebuchet.cli.log_sinks import FileSink, JsonSink, LineSink, Sink, prefixes
 from trebuchet.cli.progress import what_it_waits_for
 from trebuchet.cli.verb import Verb, pass_session, session_options
 from trebuchet.errors import TrebuchetError
@@ -157,6 +157,4 @@ def _sink(keys: list[str], *, timestamps: bool, output: Path | None, as_json: bo
         return FileSink(output, labels, timestamps=timestamps)
     if as_json:
         return JsonSink()
-    if labels or timestamps:
-        return LineSink(labels, timestamps=timestamps)
-    return PlainSink()
+    return LineSink(labels, timestamps=timestamps)

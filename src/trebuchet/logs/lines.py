@@ -19,13 +19,16 @@ _LONGEST_LINE = 32 << 20
 def whole_lines(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """A piece a line, each with its newline; what stands open at the end comes without one.
 
-    A line has the time of its beginning. The streams of a job do not cut into each other's lines.
+    A line has the time of its beginning. The streams of a job do not cut into each other's lines, and no
+    attempt goes on in the last line of the one before.
     """
-    open_lines: dict[tuple[str, str], _OpenLine] = {}
+    open_lines: dict[tuple[str, int, str], _OpenLine] = {}
     last: Piece | None = None
     for piece in pieces:
+        if last is not None and (piece.key, piece.place.attempt) != (last.key, last.place.attempt):
+            yield from _of_earlier_attempts(open_lines, piece, last)
         last = piece
-        name = (piece.key, piece.entry.source)
+        name = (piece.key, piece.place.attempt, piece.entry.source)
         line = open_lines.get(name) or _OpenLine(piece)
         start = 0
         message = piece.entry.message
@@ -45,6 +48,16 @@ def whole_lines(pieces: Iterable[Piece]) -> Iterator[Piece]:
     if last is not None:
         for line in open_lines.values():
             yield line.taken(line.piece)
+
+
+def _of_earlier_attempts(
+    open_lines: dict[tuple[str, int, str], _OpenLine], piece: Piece, before: Piece
+) -> Iterator[Piece]:
+    """What a job's earlier attempts left open, taken out and ended: nothing follows it any more."""
+    for name in [name for name in open_lines if name[0] == piece.key and name[1] != piece.place.attempt]:
+        line = open_lines.pop(name)
+        line.add("\n")
+        yield line.taken(before if before.key == piece.key else line.piece)
 
 
 class _OpenLine:

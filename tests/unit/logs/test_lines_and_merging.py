@@ -61,6 +61,17 @@ def test_a_pattern_is_looked_for_in_whole_lines() -> None:
     assert texts_of(matching(lines, re.compile("loss .$"))) == ["loss 1\n", "loss 3"]
 
 
+def test_an_attempt_does_not_go_on_in_the_last_line_of_the_one_before() -> None:
+    pieces = [
+        Piece("k", LogEntry(NOW + timedelta(seconds=number), "stdout", f"attempt {number}"), Place(number))
+        for number in (1, 2, 3)
+    ]
+    lines = list(whole_lines(pieces))
+    assert texts_of(lines) == ["attempt 1\n", "attempt 2\n", "attempt 3"]
+    assert [line.entry.timestamp for line in lines] == [piece.entry.timestamp for piece in pieces]
+    assert [line.place.attempt for line in lines] == [1, 2, 3]
+
+
 @given(PIECES, PIECES, st.lists(st.integers(0, 3), min_size=1, max_size=4))
 def test_merged_logs_are_in_the_order_of_time_and_each_is_whole(
     one: list[str], two: list[str], gaps: list[int]
