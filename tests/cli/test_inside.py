@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.engine import wait_until
 from support.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -36,6 +37,42 @@ def job(trebuchet: Callable[..., Any], job_file: Callable[..., str]) -> Iterator
 def test_exec_has_the_callers_streams_and_exit_code(trebuchet: Callable[..., Any], job: str) -> None:
     answer = trebuchet("exec", job, "--", "sh", "-c", "pwd; echo err >&2; exit 7")
     assert (answer.code, answer.out, answer.err) == (7, "/root/sky_workdir\n", "err\n")
+
+
+def test_exec_and_shell_see_what_the_scripts_see(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str]
+) -> None:
+    script = 'env | grep -E "^(TREBUCHET|SKYPILOT|OWN)_" | grep -v EXEC= | sort'
+    path = job_file(f"{script}; sleep 600", envs={"OWN_VALUE": "mine"})
+    key = trebuchet("up", path, "-d", "--json").json["key"]
+    wait_until(lambda: "TREBUCHET_OUTPUTS" in trebuchet("logs", key).out)
+    scripts_see = trebuchet("logs", key).out
+    assert {"TREBUCHET_ATTEMPT=1", f"SKYPILOT_TASK_ID=trebuchet-{key}"} <= set(scripts_see.splitlines())
+    assert trebuchet("exec", key, "--", "sh", "-c", script).out == scripts_see
+    terminal = Terminal("shell", key)
+    terminal.type("echo at''tempt=$TREBUCHET_ATTEMPT\nexit\n")
+    terminal.read_until("attempt=1")
+    assert terminal.process.wait(timeout=30) == 0
+    trebuchet("cancel", key)
+
+
+@pytest.mark.usefixtures("own_home")
+def test_nobody_waits_at_the_door_of_a_job_that_is_queued(
+    trebuchet: Callable[..., Any],
+    start: Callable[..., Any],
+    job_file: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TREBUCHET_LOCAL_CPUS", "1")
+    path = job_file("sleep 600", resources={"cloud": "local", "memory": "1", "cpus": 2})
+    holder, queued = (trebuchet("up", path, "-d", "--json").json["key"] for _ in range(2))
+    for command in (("exec", queued, "--", "true"), ("ports", queued), ("cp", f"{queued}:x", "y")):
+        answer = trebuchet(*command)
+        assert (answer.code, "does not run yet: it waits for 1 of 1 CPU" in answer.err) == (204, True)
+    assert trebuchet("exec", holder, "--", "echo", "in").out == "in\n"
+    trebuchet("cancel", holder)
+    assert trebuchet("exec", queued, "--", "echo", "in").out == "in\n"
+    trebuchet("cancel", queued)
 
 
 def test_a_shell_is_a_real_terminal(job: str) -> None:
@@ -87,6 +124,98 @@ def test_files_with_several_names_are_copied(trebuchet: Callable[..., Any], job:
         assert not (tmp_path / "here" / name).is_symlink()
 
 
+def test_a_folder_in_the_job_takes_what_is_copied_under_its_own_name(
+    trebuchet: Callable[..., Any], job: str, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_text("content")
+    assert trebuchet("exec", job, "--", "mkdir", "-p", "empty", "full/f", "full/other").code == 0
+    for target in ("empty", "new/er/", "named"):
+        assert trebuchet("cp", "f", f"{job}:{target}").code == 0
+    found = trebuchet("exec", job, "--", "find", "empty", "new", "named", "-type", "f").out.split()
+    assert found == ["empty/f", "new/er/f", "named"]
+    answer = trebuchet("cp", "f", f"{job}:full")
+    assert (answer.code, "full/f is a folder" in answer.err) == (205, True)
+
+
+def test_a_folder_here_takes_what_is_copied_under_its_own_name(
+    trebuchet: Callable[..., Any], job: str, tmp_path: Path
+) -> None:
+    assert trebuchet("exec", job, "--", "sh", "-c", "echo content >f").code == 0
+    assert trebuchet("cp", f"{job}:f", "new/er/").code == 0
+    assert (tmp_path / "new/er/f").read_text() == "content\n"
+
+
+def test_links_out_of_a_folder_are_followed_and_links_within_it_kept(
+    trebuchet: Callable[..., Any], job: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    (folder / "blobs").mkdir(parents=True)
+    (folder / "sub").mkdir()
+    (folder / "blobs/b").write_text("blob")
+    (folder / "sub/relative").symlink_to("../blobs/b")
+    (folder / "sub/absolute").symlink_to(folder / "blobs/b")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/o").write_text("outside")
+    (folder / "out").symlink_to("../outside")
+    (folder / "sub/above").symlink_to(tmp_path)
+    (folder / "nowhere").symlink_to("missing")
+    os.mkfifo(folder / "fifo")
+    answer = trebuchet("cp", "folder", f"{job}:there")
+    assert answer.code == 0, answer.err
+    left_out = {line.split()[1] for line in answer.err.splitlines() if line.startswith("note: ")}
+    assert left_out >= {"folder/nowhere", "folder/fifo", "folder/sub/above/folder"}
+    (tmp_path / "link").symlink_to("folder/blobs/b")
+    assert trebuchet("cp", "link", f"{job}:linked").code == 0
+    script = "cat linked there/sub/relative there/sub/absolute there/out/o; find there -type l | sort"
+    shown = trebuchet("exec", job, "--", "sh", "-c", script).out
+    assert shown == "blobblobbloboutsidethere/sub/absolute\nthere/sub/relative\n"
+
+
+def test_what_is_no_file_and_no_link_to_one_stays_in_the_job(
+    trebuchet: Callable[..., Any], job: str, tmp_path: Path
+) -> None:
+    make = "mkdir d; echo one >d/a; mkfifo d/fifo; ln -s no d/dangling; ln -s ../other d/link; echo 2 >other"
+    assert trebuchet("exec", job, "--", "sh", "-c", make).code == 0
+    answer = trebuchet("cp", f"{job}:d", "here")
+    assert answer.code == 0, answer.err
+    assert {path.name: path.read_text() for path in (tmp_path / "here").iterdir()} == {
+        "a": "one\n", "link": "2\n",
+    }  # fmt: skip
+    assert {line.split()[1] for line in answer.err.splitlines()} == {"d/fifo", "d/dangling"}
+
+
+def test_a_copy_that_fails_here_is_told_in_a_line_and_ends_in_the_job(
+    trebuchet: Callable[..., Any], job: str, tmp_path: Path
+) -> None:
+    make = "mkdir d; for i in 1 2 3 4 5; do head -c 1000000 /dev/zero >d/$i; done"
+    assert trebuchet("exec", job, "--", "sh", "-c", make).code == 0
+    (tmp_path / "here/3").mkdir(parents=True)
+    (tmp_path / "here/3/in-the-way").touch()
+    answer = trebuchet("cp", f"{job}:d/", "here/3/in-the-way/x")
+    assert (answer.code, len(answer.err.splitlines()), answer.err[:7]) == (200, 1, "error: ")
+    assert not alive(trebuchet, job, "-chf")
+
+
+def test_a_copy_that_fails_in_the_job_does_not_wait_for_its_reader(
+    trebuchet: Callable[..., Any], job: str, tmp_path: Path
+) -> None:
+    (tmp_path / "big").write_bytes(bytes(3_000_000))
+    answer = trebuchet("cp", "big", f"{job}:/proc/nothing/big")
+    assert (answer.code, "cannot be copied into" in answer.err) == (205, True)
+
+
+def test_a_copy_replaces_no_pipe_and_no_device(
+    trebuchet: Callable[..., Any], job: str, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("fifo")
+    assert trebuchet("exec", job, "--", "sh", "-c", "echo content >f").code == 0
+    for target in ("fifo", "link"):
+        answer = trebuchet("cp", f"{job}:f", target)
+        assert (answer.code, "neither a file nor a folder" in answer.err) == (201, True)
+    assert (tmp_path / "fifo").is_fifo()
+
+
 @pytest.mark.parametrize(
     ("name", "link"),
     [
@@ -115,7 +244,7 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
     (tmp_path / "evil").write_text(program)
     (tmp_path / "work").mkdir()
     assert trebuchet("cp", "evil", f"{job}:/usr/local/bin/tar").code == 0
-    assert trebuchet("exec", job, "--", "chmod", "+x", "/usr/local/bin/tar").code == 0
+    assert trebuchet("exec", job, "--", "sh", "-c", "mkdir d; chmod +x /usr/local/bin/tar").code == 0
     before = set(tmp_path.rglob("*"))
     answer = trebuchet("cp", f"{job}:d", "work/here")
     assert (answer.code, answer.out) == (205, "")

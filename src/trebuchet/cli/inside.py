@@ -9,7 +9,7 @@ import click
 
 from trebuchet.cli.attached import leaving_on_signals
 from trebuchet.cli.completion import known_jobs
-from trebuchet.cli.console import show, tell
+from trebuchet.cli.console import printable, show, tell, tell_note
 from trebuchet.cli.leaving import for_a_reader
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import Verb, pass_session, session_options
@@ -70,16 +70,21 @@ def shell(ctx: click.Context, session: Session, what: str, command: tuple[str, .
 def cp(session: Session, source: str, target: str) -> None:
     """Copy a file or folder into a running job, or out of it.
 
-    JOB:PATH is a place in the job, relative to its work dir.
+    JOB:PATH is a place in the job, relative to its work dir. A folder that is there, or a target that
+    ends in /, takes the copy under its own name. Links out of a folder are followed.
     """
     out_of, from_path = _place(source)
     into, to_path = _place(target)
     if (out_of is None) == (into is None):
         raise click.UsageError("One of the two places is in a job: write it as JOB:PATH.")
     if out_of is not None:
-        session.launcher.inside(out_of).fetch(from_path, Path(target))
+        session.launcher.inside(out_of).fetch(from_path, target, tell=_tell_of_file)
     elif into is not None:
-        session.launcher.inside(into).send(Path(source), to_path or "./")
+        session.launcher.inside(into).send(Path(source), to_path or "./", tell=_tell_of_file)
+
+
+def _tell_of_file(text: str) -> None:
+    tell_note(printable(text))
 
 
 @click.command(cls=Verb, examples=[("ports k3f9", "an address a line")])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tarfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from trebuchet.errors import ControlPlaneError, JobNotFoundError, UsageError
+from trebuchet.client.begun import sandbox_of
+from trebuchet.client.beside import Within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
 _WORK_DIR = "/root/sky_workdir"
 _IN_WORK_DIR = ("sh", "-c", f'cd {_WORK_DIR} 2>/dev/null; exec "$@"', "sh")
 _SHELL = ("sh", "-c", f"cd {_WORK_DIR} 2>/dev/null; command -v bash >/dev/null && exec bash -l; exec sh")
+_EXPORT = "export:"
 
 
 @dataclass(frozen=True)
@@ -39,19 +37,26 @@ class Inside:
     def exec(self, argv: Sequence[str]) -> int:
         """Run a command in the work dir with this process's standard streams; its exit code.
 
+        It sees the variables of the job's scripts, those that a launch sets among them. It is ended where
+        its output cannot be written, or somebody interrupts this.
+
         Raises:
             JobNotFoundError: The job does not run.
+            OSError: Some of its output could not be written here.
         """
-        return self.context.engine.exec(self._sandbox, (*_IN_WORK_DIR, *argv))
+        sandbox = self._sandbox
+        return self.context.engine.exec(sandbox, (*self._with_variables(), *_IN_WORK_DIR, *argv))
 
     def shell(self, argv: Sequence[str] = ()) -> int:
-        """A shell, or a command, on a terminal; its exit code.
+        """A shell, or a command, on a terminal, with the variables of the job's scripts; its exit code.
 
         Raises:
             JobNotFoundError: The job does not run.
             UsageError: This process has no terminal.
         """
-        return self.context.engine.shell(self._sandbox, (*_IN_WORK_DIR, *argv) if argv else _SHELL)
+        command = (*_IN_WORK_DIR, *argv) if argv else _SHELL
+        sandbox = self._sandbox
+        return self.context.engine.shell(sandbox, (*self._with_variables(), *command))
 
     def usage(self) -> Usage | None:
         """What its processes take; None where that cannot be told.
@@ -79,137 +84,72 @@ class Inside:
         """
         return self.context.engine.ports(self._sandbox)
 
-    def fetch(self, source: str, target: Path) -> None:
-        """Copy a file or folder out of the job.
+    def fetch(self, source: str, target: Path | str, *, tell: Callable[[str], None] | None = None) -> None:
+        """Copy a file or folder out of the job. Links are followed; what is no file or folder is left out.
 
         Args:
             source: In the job; relative to its work dir.
-            target: Here; an existing folder takes it under its own name.
-        """
-        place = PurePosixPath(_WORK_DIR, source)
-        with _pipe() as (reads, writes):
-            argv = ("tar", "-C", str(place.parent), "-chf", "-", "--", place.name)
-            running = _Running(
-                lambda: self.context.engine.exec(self._sandbox, argv, stdin=_nothing(), stdout=writes), writes
-            )
-            _unpack(reads, place.name, target / place.name if target.is_dir() else target)
-            running.check(f"{source} cannot be copied out of {self.job.name}.")
+            target: Here; a folder that is there, or text that ends in `/`, takes it under its own name.
+            tell: Is told of what is left out.
 
-    def send(self, source: Path, target: str) -> None:
+        Raises:
+            JobNotFoundError: The job does not run.
+            UsageError: The target is there, and neither a file nor a folder.
+            ControlPlaneError: It could not be read, or what came is no archive of it.
+            OSError: It cannot be written here.
+        """
+        from trebuchet.client.fetching import fetch  # noqa: PLC0415 - most go inside to copy nothing
+
+        fetch(self._within, PurePosixPath(_WORK_DIR, source), target, tell or _silently)
+
+    def send(self, source: Path, target: str, *, tell: Callable[[str], None] | None = None) -> None:
         """Copy a file or folder into the job.
+
+        Links within a folder stay links, and others are followed, as is the source itself; a link to nothing
+        and what is no file or folder are left out.
 
         Args:
             source: Here.
-            target: In the job; relative to its work dir. One that ends in `/` takes it under its own name.
+            target: In the job; relative to its work dir. A folder that is there, or a path that ends in `/`,
+                takes it under its own name.
+            tell: Is told of what is left out.
 
         Raises:
+            JobNotFoundError: The job does not run.
             UsageError: There is nothing to copy.
+            ControlPlaneError: It could not be written there.
+            OSError: Some of it cannot be read.
         """
-        if not source.exists():
-            raise UsageError(f"There is no {source}.")
-        place = PurePosixPath(_WORK_DIR, target, source.name if target.endswith("/") else "")
-        with _pipe() as (reads, writes):
-            script = 'mkdir -p -- "$1" && exec tar -C "$1" -xf -'
-            argv = ("sh", "-c", script, "sh", str(place.parent))
-            running = _Running(lambda: self.context.engine.exec(self._sandbox, argv, stdin=reads))
-            try:
-                with tarfile.open(fileobj=writes, mode="w|") as archive:
-                    archive.add(source, arcname=place.name)
-            finally:
-                writes.close()
-                running.check(f"{source} cannot be copied into {self.job.name}.")
+        from trebuchet.client.sending import send  # noqa: PLC0415 - as above
+
+        place, is_folder = PurePosixPath(_WORK_DIR, target), target.endswith("/")
+        send(self._within, source, place, tell or _silently, is_folder=is_folder)
 
     @property
     def _sandbox(self) -> str:
-        if self.job.sandbox_id is None or self.job.end_at is not None:
-            raise JobNotFoundError(
-                f"{self.job.name} ({self.job.key}) does not run.",
-                hint=f"What it left: trebuchet logs {self.job.key}, trebuchet outputs {self.job.key}",
-            )
-        return self.job.sandbox_id
+        return sandbox_of(self.context, self.job)
 
+    @property
+    def _within(self) -> Within:
+        return Within(self.context.engine, self._sandbox, self.job.name)
 
-class _pipe:  # noqa: N801 - used as a function
-    """Both ends of a pipe, as files."""
+    def _with_variables(self) -> tuple[str, ...]:
+        """What stands before a command for it to see the variables that the wrapper gives to the scripts.
 
-    def __enter__(self) -> tuple[BinaryIO, BinaryIO]:
-        reads, writes = os.pipe()
-        self._files = os.fdopen(reads, "rb"), os.fdopen(writes, "wb")
-        return self._files
-
-    def __exit__(self, *_: object) -> None:
-        for file in self._files:
-            if not file.closed:
-                file.close()
-
-
-class _Running:
-    """A command that runs beside this thread."""
-
-    def __init__(self, command: Callable[[], int], closes: BinaryIO | None = None) -> None:
-        self._code: int | None = None
-        self._error: BaseException | None = None
-
-        def run() -> None:
-            try:
-                self._code = command()
-            except BaseException as error:  # noqa: BLE001 - raised again where its end is waited for
-                self._error = error
-            finally:
-                if closes is not None:
-                    closes.close()
-
-        self._thread = threading.Thread(target=run, daemon=True)
-        self._thread.start()
-
-    def check(self, failure: str) -> None:
-        """Wait for its end.
-
-        Raises:
-            ControlPlaneError: It failed.
+        The sandbox's own environment has the others. Nothing of a job that another ledger launched.
         """
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        if self._code != 0:
-            raise ControlPlaneError(failure)
+        from trebuchet.lifecycle.intent import bound  # noqa: PLC0415 - as above
+
+        recipe = self.context.ledger.recipe(self.job.key)
+        if not recipe.candidates:
+            return ()
+        planned = recipe.candidates[self.job.current.candidate]
+        outputs = recipe.config.get("outputs", False)
+        made = bound(self.context, self.job, planned, user=None, keep=outputs, values={})
+        facts = made.argv[len(planned.argv) :]
+        exported = (fact.removeprefix(_EXPORT) for fact in facts if fact.startswith(_EXPORT))
+        return ("env", *exported)
 
 
-def _unpack(stream: BinaryIO, name: str, target: Path) -> None:
-    """Unpack what is packed under a name, under another; nothing lands outside of it.
-
-    Raises:
-        ControlPlaneError: What came is no archive of this, or would land elsewhere.
-    """
-    came = False
-    try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                came = True
-                _unpack_one(archive, member, name, target)
-    except tarfile.TarError as error:
-        if came or not isinstance(error, tarfile.ReadError):
-            raise ControlPlaneError(f"What the job sent as {name!r} cannot be unpacked: {error}.") from error
-        # Nothing came: the command's exit code says why.
-
-
-def _unpack_one(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, target: Path) -> None:
-    place = _place_of(member.name, name, target)
-    if place == target:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    if member.islnk():  # Another name of a file that came before; a stream cannot be read twice.
-        shutil.copy2(_place_of(member.linkname, name, target), place, follow_symlinks=False)
-    else:
-        archive.extract(member.replace(name=place.name), path=place.parent, filter="data")
-
-
-def _place_of(packed: str, name: str, target: Path) -> Path:
-    """Where something packed under a name goes."""
-    path = PurePosixPath(packed)
-    if ".." in path.parts or path.parts[:1] != (name,):
-        raise ControlPlaneError(f"What the job sent holds {packed!r}, which is not part of {name!r}.")
-    return target / path.relative_to(name)
-
-
-def _nothing() -> BinaryIO:
-    return Path(os.devnull).open("rb")
+def _silently(_message: str) -> None:
+    """Tell nobody."""

@@ -107,7 +107,9 @@ def _wait(process: Any) -> int:
 def _pump(stream: Iterable[bytes], sink: BinaryIO) -> int:
     chunks = iter(stream)
     while (chunk := _next(chunks)) is not None:
-        sink.write(chunk)
+        rest = memoryview(chunk)
+        while rest:
+            rest = rest[sink.write(rest) :]
         sink.flush()
     return 0
 
