@@ -53,6 +53,21 @@ def test_the_table_shows_what_a_job_takes(
     trebuchet("cancel", key)
 
 
+@pytest.mark.usefixtures("own_home")
+def test_a_low_terminal_shows_what_goes_on_and_how_much_more_there_is(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str]
+) -> None:
+    trebuchet("up", job_file("sleep 600", name="goes-on"), "-d")
+    for number in range(3):
+        trebuchet("up", job_file("true", name=f"ended-{number}"))
+    terminal = Terminal("status", "--watch")
+    terminal.resize(6, 80)
+    terminal.read_until("goes-on")
+    terminal.read_until("… and 3 more")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.process.wait(timeout=30) == 0
+
+
 def test_without_a_terminal_it_says_what_to_use(trebuchet: Callable[..., Any]) -> None:
     answer = trebuchet("status", "--watch")
     assert answer.code == 201

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -59,7 +60,7 @@ def _pictures(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) -> It
     meters = Meters(launcher)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="watch") as pool:
         while True:
-            statuses = look()
+            statuses = sorted(look(), key=lambda status: status.done)  # What goes on is what is watched.
             more = list(pool.map(partial(_more, launcher, meters), statuses))
             table = live_table(statuses, now=time.time(), more=more) if statuses else "No such jobs."
             yield f"{time.strftime('%H:%M:%S')}   Ctrl-C leaves\n\n{table}"
@@ -83,10 +84,20 @@ def _last_line(launcher: Launcher, status: JobStatus) -> str:
 
 
 def _draw(picture: str) -> None:
-    columns, rows = shutil.get_terminal_size()
-    lines = [_cut(line, columns) for line in picture.splitlines()[: rows - 1]]
+    # The environment, which goes first elsewhere, may tell a size that the terminal had once.
+    size = os.get_terminal_size(sys.stdout.fileno())
+    columns, rows = size if all(size) else shutil.get_terminal_size()
+    lines = [_cut(line, columns) for line in _as_many_as_fit(picture.splitlines(), rows - 1)]
     sys.stdout.write(_HOME + "".join(f"{line}{_CLEAR_LINE}\n" for line in lines) + _CLEAR_BELOW)
     sys.stdout.flush()
+
+
+def _as_many_as_fit(lines: list[str], room: int) -> list[str]:
+    """The first lines, with a word about the rest: a job a line."""
+    if len(lines) <= room:
+        return lines
+    kept = max(room - 1, 0)
+    return [*lines[:kept], f"… and {len(lines) - kept} more"]
 
 
 def _cut(line: str, columns: int) -> str:
