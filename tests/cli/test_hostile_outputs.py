@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,3 +62,46 @@ def test_a_file_from_before_the_epoch_hides_no_outputs(
     assert (set(listed), listed["old"]) == ({"old", "new"}, 0)
     assert trebuchet("pull", key, "", "here").code == 0
     assert (tmp_path / "here/old").read_text() == "old\n"
+
+
+def test_a_pull_replaces_no_pipe_and_no_device(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], tmp_path: Path
+) -> None:
+    key = trebuchet("up", job_file("echo 1 > /outputs/x"), "-d", "-q").out.strip()
+    assert trebuchet("wait", key).code == 0
+    (tmp_path / "here").mkdir()
+    os.mkfifo(tmp_path / "here/x")
+    (tmp_path / "link").symlink_to("here/x")
+    for path, target in (("x", "here/x"), ("x", "link"), ("", "here")):
+        answer = trebuchet("pull", key, path, target)
+        assert (answer.code, "is no file" in answer.err) == (201, True)
+    assert (tmp_path / "here/x").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {"x"}
+
+
+def test_a_link_that_is_in_the_way_of_a_pull_is_replaced_and_its_file_stays(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], tmp_path: Path
+) -> None:
+    key = trebuchet("up", job_file("echo came > /outputs/x"), "-d", "-q").out.strip()
+    assert trebuchet("wait", key).code == 0
+    (tmp_path / "mine").write_text("mine, and precious")
+    (tmp_path / "link").symlink_to("mine")
+    assert trebuchet("pull", key, "x", "link").code == 0
+    assert (tmp_path / "link").read_text() == "came\n"
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "mine").read_text() == "mine, and precious"
+
+
+def test_an_empty_folder_and_a_new_one_are_folders(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], tmp_path: Path
+) -> None:
+    script = "cd /outputs; mkdir -p empty d; echo 1 > d/x; ln -s d/x link"
+    key = trebuchet("up", job_file(script), "-d", "-q").out.strip()
+    assert trebuchet("wait", key).code == 0
+    assert trebuchet("pull", key, "empty", "made").code == 0
+    assert list((tmp_path / "made").iterdir()) == []
+    assert trebuchet("pull", key, "d/x", "new/er/").code == 0
+    assert (tmp_path / "new/er/x").read_text() == "1\n"
+    answer = trebuchet("pull", key, "link", "linked")
+    assert (answer.code, (tmp_path / "linked").exists()) == (204, False)

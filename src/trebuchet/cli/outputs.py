@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +17,7 @@ from trebuchet.cli.verb import Verb, pass_session, session_options
 from trebuchet.errors import TrebuchetError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -71,19 +71,19 @@ def outputs(session: Session, what: str, form: Form | None) -> None:
 )
 @click.argument("what", metavar="JOB|CLUSTER", shell_complete=known_jobs)
 @click.argument("path", required=False, default="")
-@click.argument("dest", required=False, type=click.Path(path_type=Path))
+@click.argument("dest", required=False, type=click.Path())
 @session_options
 @pass_session
-def pull(session: Session, what: str, path: str, dest: Path | None) -> None:
+def pull(session: Session, what: str, path: str, dest: str | None) -> None:
     """Bring a job's outputs here.
 
     Several files at a time; each gets its name when it is whole and checked. Asked again, it brings
-    what is missing.
+    what is missing. A file goes into a folder under its own name; "new/" makes one.
     """
     pull_outputs(session.launcher, what, path, dest)
 
 
-def pull_outputs(launcher: Launcher, what: str, path: str, dest: Path | None) -> None:
+def pull_outputs(launcher: Launcher, what: str, path: str, dest: Path | str | None) -> None:
     """Bring outputs here, with a progress bar on a terminal.
 
     Raises:

@@ -57,15 +57,18 @@ class Outputs:
         Raises:
             NotFoundError: There is nothing at this path.
         """
+        files = (self._output(file) for file in self._found(path) or () if file.kind in {"file", "directory"})
+        return sorted((file for file in files if file is not None), key=lambda file: file.path)
+
+    def _found(self, path: str) -> Sequence[VolumeFile] | None:
+        """All that is there, whatever its kind; None where the job has no outputs at all."""
         wanted = self._path(path)
         try:
-            found = self._engine.list_files(self._volume, wanted)
+            return self._engine.list_files(self._volume, wanted)
         except NotFoundError as error:
-            if path:
+            if path.strip("/"):
                 raise NotFoundError(f"Among the outputs of {self._job.name} there is no {path}.") from error
-            return ()
-        files = (self._output(file) for file in found if file.kind in {"file", "directory"})
-        return sorted((file for file in files if file is not None), key=lambda file: file.path)
+            return None
 
     def read(self, path: str, sink: BinaryIO) -> None:
         """Write a file's content into one of the caller's.
@@ -83,7 +86,7 @@ class Outputs:
     def pull(
         self,
         path: str = "",
-        dest: Path | None = None,
+        dest: Path | str | None = None,
         *,
         on_progress: Callable[[PullProgress], None] | None = None,
         tell: Callable[[str], None] | None = None,
@@ -97,7 +100,9 @@ class Outputs:
 
         Args:
             path: Relative to `/outputs`; empty for all of it.
-            dest: The file or folder to make; None for one of the same name in the current folder.
+            dest: The file or folder to make; None for one of the same name in the current folder. A file
+                goes under its own name into a folder that is there, or into one whose name, as text, ends
+                in `/`. A link to a file is replaced by what comes; the file it leads to stays.
             on_progress: Called as bytes arrive, from several threads.
             tell: Is told of files that the job changed meanwhile, from several threads.
 
@@ -106,24 +111,40 @@ class Outputs:
 
         Raises:
             NotFoundError: There is nothing to bring, or a file was another each time that it was brought.
+            UsageError: Where a file is to go there is a pipe, a device or the like, or a link to one.
             OSError: It cannot be written here.
         """
         found = self.list(path)
         files = [file for file in found if not file.is_dir]
-        if not found:
-            raise NotFoundError(f"{self._job.name} has no outputs.", hint="A job writes them to /outputs.")
         base = PurePosixPath(path.strip("/"))
+        self._need_what_was_asked_for(base, found)
         if len(found) == 1 and not found[0].is_dir and found[0].path == str(base):
             target = _file_target(dest, base.name)
             self._pull_all([(files[0], target)], on_progress, tell, of_folder=False)
             return target
-        target = dest or Path(base.name or f"outputs-{self._job.key}")
+        target = Path(dest or base.name or f"outputs-{self._job.key}")
         for folder in (file for file in found if file.is_dir):
             (target / _below(folder.path, base)).mkdir(parents=True, exist_ok=True)
         target.mkdir(parents=True, exist_ok=True)
         pairs = [(file, target / _below(file.path, base)) for file in files]
         self._pull_all(pairs, on_progress, tell, of_folder=True)
         return target
+
+    def _need_what_was_asked_for(self, base: PurePosixPath, found: Sequence[OutputFile]) -> None:
+        """An empty folder can be brought; what a link leads to, or nothing at all, cannot.
+
+        Raises:
+            NotFoundError: It is one of these.
+        """
+        if not found and not base.name:
+            raise NotFoundError(f"{self._job.name} has no outputs.", hint="A job writes them to /outputs.")
+        elsewhere = not all(PurePosixPath(file.path).is_relative_to(base) for file in found)
+        if elsewhere or any(file.path == self._path(str(base)) for file in self._others(base, found)):
+            raise NotFoundError(f"{base} is neither a file nor a folder.", hint="Links are left out.")
+
+    def _others(self, base: PurePosixPath, found: Sequence[OutputFile]) -> Sequence[VolumeFile]:
+        """What there is that is neither a file nor a folder, where there is nothing else."""
+        return () if found else self._found(str(base)) or ()
 
     def remove(self) -> None:
         """Delete the outputs, and the archive of the logs.
@@ -175,10 +196,10 @@ class Outputs:
         )
 
 
-def _file_target(dest: Path | None, name: str) -> Path:
+def _file_target(dest: Path | str | None, name: str) -> Path:
     if dest is None:
         return Path(name)
-    return dest / name if dest.is_dir() else dest
+    return Path(dest, name) if str(dest).endswith("/") or Path(dest).is_dir() else Path(dest)
 
 
 def _below(path: str, base: PurePosixPath) -> Path:

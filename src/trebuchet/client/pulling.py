@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +14,7 @@ from trebuchet.client.draft import Draft
 from trebuchet.client.in_parts import InParts
 from trebuchet.client.sinks import StoppedError
 from trebuchet.engines.base import STRETCH_BYTES
-from trebuchet.errors import TrebuchetError
+from trebuchet.errors import TrebuchetError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -57,6 +60,7 @@ class Pull:
         transfer = self._transfer
         if transfer.stopped.is_set():
             raise StoppedError("The transfer was given up.")
+        _refuse_what_is_no_file(target)
         if _is_here(file, target):
             transfer.progress.bytes(file.size)
             transfer.progress.file()
@@ -103,6 +107,23 @@ class Pull:
         if again is None or (now.size, now.modified_at) == (file.size, file.modified_at):
             raise  # noqa: PLE0704 - called where an error is handled
         return again(replace(file, size=now.size, modified_at=now.modified_at))
+
+
+def _refuse_what_is_no_file(target: Path) -> None:
+    """A name is taken by what comes: that of a device, even through a link, is not to be had.
+
+    Raises:
+        UsageError: It is another kind of thing.
+        OSError: It is a folder.
+    """
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{target} is there, and is no file.", hint="To print one: trebuchet cat JOB PATH")
 
 
 def _is_here(file: OutputFile, target: Path) -> bool:
