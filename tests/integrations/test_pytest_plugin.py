@@ -62,6 +62,27 @@ def test_the_page_about_it_is_true(project: Project) -> None:
     assert project.left() == []
 
 
+def test_each_server_has_the_image_of_sandboxes_that_name_none(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+import modal
+import pytest
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_without_an_image(fresh_modal_server, which):
+    app = modal.App.lookup("mine", create_if_missing=True)
+    sandbox = modal.Sandbox.create("echo", "here", app=app)
+    assert sandbox.stdout.read() == "here\\n"
+
+def test_beside_a_server_of_the_session(modal_server):
+    app = modal.App.lookup("mine", create_if_missing=True)
+    assert modal.Sandbox.create("echo", "here", app=app).stdout.read() == "here\\n"
+""",
+    )
+    assert "3 passed" in project.run()
+
+
 def test_environment_processes_and_the_sdk_are_as_they_were(project: Project) -> None:
     project.write(
         "test_it.py",

@@ -164,3 +164,17 @@ def _forget_client() -> None:
     modal: Any = sys.modules.get("modal")
     if modal is not None:
         modal.Client.from_env().close()
+        _forget_default_images()
+
+
+def _forget_default_images() -> None:
+    """Let the SDK ask again for the images that it takes where no other is named.
+
+    Each is one object a process, which keeps the id that the first server gave it. Where they are kept
+    differs from version to version.
+    """
+    for name, module in list(sys.modules.items()):
+        image: Any = vars(module).get("_default_image") if name.startswith("modal.") else None
+        if getattr(image, "_is_hydrated", False):
+            image._is_hydrated = False  # noqa: SLF001 - the SDK has no other way to say so
+            image._object_id = None  # noqa: SLF001
