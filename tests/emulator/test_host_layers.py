@@ -210,7 +210,7 @@ def test_another_system_makes_another_image(tmp_path: Path, monkeypatch: pytest.
         images = Images(tmp_path / "images", builds_layers=True)
         made = images.find_or_build(
             b"debian", commands=["FROM python"], bases=[], builder_version="2025.06", context_mount_id="",
-            context_files={}, secret_ids=[], registry_secret_id="", is_modals_own=True,
+            context_files={}, build_args={}, secret_ids=[], registry_secret_id="", is_modals_own=True,
         )  # fmt: skip
         found.append(made.id)
     assert found[0] == found[2] != found[1]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trebuchet.emulator.process.cgroups import find_cgroups, group_order
 from trebuchet.emulator.process.cover import cover_key
+from trebuchet.emulator.process.defaults import DEFAULT_VARIABLES, HOME, SEARCH_PATH
 from trebuchet.emulator.process.errors import CannotStartError
 from trebuchet.emulator.process.file_tool import FILE_TOOL, place_file_tool
 from trebuchet.emulator.process.gpus import device_nodes, gpu_variables
@@ -30,25 +31,13 @@ from trebuchet.emulator.process.spec import Bind
 from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from trebuchet.emulator.process.cgroups import Cgroups
     from trebuchet.emulator.process.isolation import Isolation
     from trebuchet.emulator.process.limits import Limits
     from trebuchet.emulator.process.spec import ProcessSpec
 
-HOME = "/root"
-SEARCH_PATH = "/root/.local/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_DEFAULTS = {
-    "HOME": HOME,
-    "USER": "root",
-    "LOGNAME": "root",
-    "SHELL": "/bin/bash",
-    "LANG": "C.UTF-8",
-    "PATH": SEARCH_PATH,
-    "PIP_ROOT_USER_ACTION": "ignore",
-    "UV_LINK_MODE": "copy",  # the cache and the packages lie on different mounts
-}
 _SLEEP = ("sleep", "2147483647")
 _RESOLVER = Path("/etc/resolv.conf")
 
@@ -163,7 +152,10 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
         "capabilities": sorted(CAPABILITIES.values()),
         "folders": layout.folders,
         "folder_beneath": layout.folder_beneath,
-        "env": _DEFAULTS | machine.variables | gpu_variables(spec.gpus, renumbered=True) | dict(spec.env),
+        "env": DEFAULT_VARIABLES
+        | machine.variables
+        | gpu_variables(spec.gpus, renumbered=True)
+        | dict(spec.env),
     }
 
 
@@ -191,8 +183,16 @@ def _plain(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
         "workdir": str(workdir),
         "folders": list(folders.items()),
         "folder_beneath": None,
-        "env": defaults | machine.variables | gpu_variables(spec.gpus, renumbered=False) | dict(spec.env),
+        "env": defaults
+        | machine.variables
+        | gpu_variables(spec.gpus, renumbered=False)
+        | _going_on_here(spec.env, defaults["PATH"]),
     }
+
+
+def _going_on_here(env: Mapping[str, str], search_path: str) -> dict[str, str]:
+    """An image's variables; where it puts folders before the usual search path, that is this machine's."""
+    return {name: value.replace(SEARCH_PATH, search_path) for name, value in env.items()}
 
 
 def place_inside(machine: Machine, folder: Path, path: str) -> str:

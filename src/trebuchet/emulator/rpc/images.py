@@ -13,15 +13,21 @@ from modal_proto import api_pb2
 
 from trebuchet.emulator.rpc.packing import SUCCESS
 from trebuchet.emulator.rpc.registry import CONTROL
+from trebuchet.emulator.world.errors import NotServedError, WorldError
 from trebuchet.emulator.world.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from trebuchet.emulator.rpc.call import Call
     from trebuchet.emulator.world.world import World
 
 LONGEST_NUMBER = 18
+UNSERVED: dict[str, Callable[[api_pb2.Image], object]] = {
+    "volumes": lambda asked: asked.volume_mounts,
+    "GPUs": lambda asked: asked.gpu_config.gpu_type or asked.gpu_config.count,
+}
+"""What the commands of an image may be asked to have that the engine refuses, by name."""
 LOG_PIECE = 32 << 10
 """Bytes of a build's output in one message."""
 
@@ -30,6 +36,9 @@ LOG_PIECE = 32 << 10
 async def get_or_build(
     call: Call, request: api_pb2.ImageGetOrCreateRequest
 ) -> api_pb2.ImageGetOrCreateResponse:
+    for what, is_asked in UNSERVED.items():
+        if is_asked(request.image):
+            raise NotServedError(f"The local engine does not build images with {what}.")
     image = call.world.images.find_or_build(
         request.image.SerializeToString(deterministic=True),
         commands=list(request.image.dockerfile_commands),
@@ -37,6 +46,7 @@ async def get_or_build(
         builder_version=request.builder_version,
         context_mount_id=request.image.context_mount_id,
         context_files=_kept(call.world, request.image.context_files),
+        build_args=dict(request.image.build_args),
         secret_ids=list(request.image.secret_ids),
         registry_secret_id=request.image.image_registry_config.secret_id,
         is_modals_own=request.namespace == api_pb2.DEPLOYMENT_NAMESPACE_GLOBAL,
@@ -104,13 +114,26 @@ async def snapshot(
 def _result(world: World, image_id: str) -> api_pb2.GenericResult | None:
     """How a build ended; None, so that the field stays unset, while it has not."""
     if not world.builds.has_own_files(image_id):
-        return SUCCESS
+        return _recorded(world, image_id)
     built = world.builds.result(image_id)
     if built is None:
         return None
     if not built.failure:
         return SUCCESS
-    return api_pb2.GenericResult(status=api_pb2.GenericResult.GENERIC_STATUS_FAILURE, exception=built.failure)
+    return _failure(built.failure)
+
+
+def _recorded(world: World, image_id: str) -> api_pb2.GenericResult:
+    """How it ends that nothing is built, and all commands are understood."""
+    try:
+        world.images.manner(image_id)
+    except WorldError as error:
+        return _failure(str(error))
+    return SUCCESS
+
+
+def _failure(why: str) -> api_pb2.GenericResult:
+    return api_pb2.GenericResult(status=api_pb2.GenericResult.GENERIC_STATUS_FAILURE, exception=why)
 
 
 @CONTROL.unary("ImageFromId")

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,15 +17,17 @@ from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.images.challenge import Credentials
 from trebuchet.emulator.process.errors import NotRunningError
 from trebuchet.emulator.process.python_layer import uv_programs
-from trebuchet.emulator.process.spec import ProcessSpec
+from trebuchet.emulator.process.spec import Bind, ProcessSpec
 from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.process.system_key import system_key
 from trebuchet.emulator.world.builds import Built
 from trebuchet.emulator.world.content import PLAIN_MODE
+from trebuchet.emulator.world.copying import CONTEXT, read_copying
+from trebuchet.emulator.world.dockerfile import read_stage
 from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotServedError
 from trebuchet.emulator.world.ids import new_id
 from trebuchet.emulator.world.image_files import binds_for_image, place_top_files
-from trebuchet.emulator.world.recipe import Command, Manner, apply, read_command
+from trebuchet.emulator.world.recipe import Manner, apply, program_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.build_log import BuildLog
     from trebuchet.emulator.world.content import Content
+    from trebuchet.emulator.world.dockerfile import Command
     from trebuchet.emulator.world.images import Image
     from trebuchet.emulator.world.mounts import Mounts
     from trebuchet.emulator.world.secrets import Secrets
@@ -81,28 +84,28 @@ class Builder:
             ProcessError: A sandbox cannot be started.
             OSError: The disk fails.
         """
-        first, *commands = [read_command(text) for text in image.commands or [""]]
-        if first.verb != "FROM":
-            raise NotServedError("The local engine builds an image whose first command is FROM.")
+        stage = read_stage(image.commands, image.build_args)
         if base is None:
-            base = await self._pull(image, first, output)
+            base = await self._pull(image, stage.base, output)
         work = _Work(base.root, list(base.layers), base.key, base.how())
-        for command in commands:
-            changed = apply(command, work.manner)
+        for command in stage.commands:
+            changed = apply(command, work.manner, image.build_args)
             if changed is not None:
                 work.manner = changed
             elif await self._cannot_layer(work):
                 output.write(f"Not done here, where sandboxes are plain processes: {command}\n")
-            elif command.verb == "COPY":
-                work.add(await self._copied(image, command), str(command))
-            else:
+            elif command.verb == "RUN":
                 await self._run(image, command, work, output)
+            elif layer := await self._ready_made(image, command):
+                work.add(layer, str(command))
+            else:
+                await self._copy(image, command, work, output)
         return Built(
             id=image.id,
             root=work.root,
             layers=work.layers,
             key=work.key,
-            manner=asdict(work.manner),
+            manner=asdict(work.manner.settled()),
             built_at=time.time(),
         )
 
@@ -119,13 +122,12 @@ class Builder:
             )
         return isolation.mode == "plain" and not work.root
 
-    async def _pull(self, image: Image, command: Command, output: BuildLog) -> Built:
+    async def _pull(self, image: Image, reference: str, output: BuildLog) -> Built:
         isolation = await self._host.isolation()
         if isolation.mode == "plain":
             raise NotServedError(
                 "Images from a registry need containers, and this machine has none: see `trebuchet doctor`."
             )
-        reference = command.rest.split()[0] if command.rest else ""
         from trebuchet.emulator.images.pull import pull  # noqa: PLC0415 - heavy, and few engines pull
 
         output.write(f"Pulling {reference}\n")
@@ -149,17 +151,28 @@ class Builder:
         username, password = (values[name] for name in _LOGIN)
         return Credentials(username=username, password=password)
 
-    async def _copied(self, image: Image, command: Command) -> Path:
+    async def _ready_made(self, image: Image, command: Command) -> Path | None:
+        """The layer of a `COPY` that the SDK itself asks for, put together without a process."""
         source, _, target = command.rest.rpartition(" ")
-        if source == "." and target == "/":
+        if command.flags:
+            is_uv = f"{command.flags[0]} {source}".startswith(_UV_IMAGE)
+            return await asyncio.to_thread(self._uv_layer, target) if is_uv else None
+        if source == "." and target == "/" and image.context_mount_id:
             return await self._mounts.layer(image.context_mount_id)
-        if source.startswith(_UV_IMAGE):
-            return await asyncio.to_thread(self._uv_layer, target)
         if source.startswith("/python/"):
             raise NotServedError(_NO_PYTHON)
-        if source in image.context_files and not target.endswith("/"):
+        if source in image.context_files and target.startswith("/") and not target.endswith("/"):
             return await asyncio.to_thread(self._file_layer, image.context_files[source], target)
-        raise NotServedError(f"The local engine cannot do `{command}`: add local files as they are, at `/…`.")
+        return None
+
+    async def _copy(self, image: Image, command: Command, work: _Work, output: BuildLog) -> None:
+        copying = read_copying(command, work.manner)
+        if not image.context_mount_id:
+            raise InvalidError(f"`{command}`: no files were sent with this image.")
+        context = await self._mounts.layer(image.context_mount_id)
+        program = await asyncio.to_thread(copying.program, context)
+        step = _Step(str(command), program, _key(image.context_mount_id, json.dumps(program)))
+        await self._make(step, work, output, {}, (Bind(source=context, target=CONTEXT),))
 
     def _uv_layer(self, target: str) -> Path:
         programs = uv_programs()
@@ -192,37 +205,38 @@ class Builder:
         return layer
 
     async def _run(self, image: Image, command: Command, work: _Work, output: BuildLog) -> None:
-        output.write(f"=> {command}\n")
         secrets = self._secrets.values_of(image.secret_ids)
-        layer = self._layers / _key(work.key, f"{command} {_circumstances(work.manner, secrets)}")
+        program = program_of(command, work.manner)
+        step = _Step(str(command), program, f"{command} {_circumstances(work.manner, secrets)}")
+        await self._make(step, work, output, secrets)
+
+    async def _make(
+        self,
+        step: _Step,
+        work: _Work,
+        output: BuildLog,
+        secrets: Mapping[str, str],
+        binds: tuple[Bind, ...] = (),
+    ) -> None:
+        """Let a process make a layer, unless it was made before."""
+        output.write(f"=> {step.text}\n")
+        layer = self._layers / _key(work.key, step.circumstances)
         if layer.is_dir():
             output.write("It was made before.\n")
         else:
             folder = self._layers / new_id("making")
             try:
-                await self._run_in_sandbox(image, command, work, folder, output)
+                spec = await asyncio.to_thread(_spec, folder.name, step.program, work, secrets, binds)
+                await self._run_in_sandbox(spec, step, folder, output)
                 # What the command wrote is the sandbox's upper layer; it becomes a lower one of others.
                 _settle(folder / framing.ROOT, layer)
             finally:
                 await self._host.cleanup(folder)
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        work.add(layer, str(command))
+        work.add(layer, step.text)
 
-    async def _run_in_sandbox(
-        self, image: Image, command: Command, work: _Work, folder: Path, output: BuildLog
-    ) -> None:
-        layers = tuple(map(Path, work.layers))
-        spec = ProcessSpec(
-            id=folder.name,
-            argv=(*work.manner.shell, command.rest),
-            env={**work.manner.variables, **self._secrets.values_of(image.secret_ids)},
-            workdir=work.manner.workdir,
-            root_layers=(Path(work.root),) if work.root else (),
-            layers=layers,
-            binds=await asyncio.to_thread(binds_for_image, Path(work.root)) if work.root else (),
-        )
-        below = (*spec.root_layers, *layers)
-        await asyncio.to_thread(place_top_files, below, folder)
+    async def _run_in_sandbox(self, spec: ProcessSpec, step: _Step, folder: Path, output: BuildLog) -> None:
+        await asyncio.to_thread(place_top_files, (*spec.root_layers, *spec.layers), folder)
         await self._host.start(spec, folder)
         try:
             with suppress(NotRunningError):  # it has ended without having read any
@@ -233,7 +247,16 @@ class Builder:
             self._host.terminate(folder)
         state = await self._host.wait_end(folder)
         if state.exit_code != 0:
-            raise ConflictError(state.message or f"`{command}` ended with code {state.exit_code}.")
+            raise ConflictError(state.message or f"`{step.text}` ended with code {state.exit_code}.")
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One command: its text, what runs, and all that its doings depend on besides what lies below."""
+
+    text: str
+    program: tuple[str, ...]
+    circumstances: str
 
 
 class _Work:
@@ -270,6 +293,21 @@ class _Progress:
             )
 
 
+def _spec(
+    name: str, program: tuple[str, ...], work: _Work, secrets: Mapping[str, str], binds: tuple[Bind, ...]
+) -> ProcessSpec:
+    root = (Path(work.root),) if work.root else ()
+    return ProcessSpec(
+        id=name,
+        argv=program,
+        env={**work.manner.arguments, **work.manner.variables, **secrets},
+        workdir=work.manner.workdir,
+        root_layers=root,
+        layers=tuple(map(Path, work.layers)),
+        binds=(*(binds_for_image(root[0]) if root else ()), *binds),
+    )
+
+
 def _manner_of(pulled: PulledImage) -> Manner:
     manner = Manner(variables=pulled.environment, workdir=pulled.workdir or "/")
     return replace(manner, entrypoint=pulled.entrypoint, command=pulled.command)
@@ -277,7 +315,8 @@ def _manner_of(pulled: PulledImage) -> Manner:
 
 def _circumstances(manner: Manner, secrets: Mapping[str, str]) -> str:
     """What a command's doings depend on besides its files."""
-    return json.dumps([manner.workdir, manner.shell, sorted({**manner.variables, **secrets}.items())])
+    seen = {**manner.arguments, **manner.variables, **secrets}
+    return json.dumps([manner.workdir, manner.shell, sorted(seen.items())])
 
 
 def _key(below: str, what: str) -> str:

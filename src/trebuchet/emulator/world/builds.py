@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _LOOK_AGAIN_S = 5.0
+_WORDS = ("entrypoint", "command", "shell")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,9 @@ class Built:
 
     def how(self) -> Manner:
         """How processes run on it."""
-        words = {name: tuple(self.manner.get(name, ())) for name in ("entrypoint", "command", "shell")}
+        words: dict[str, Any] = {
+            name: tuple(self.manner.get(name, ())) for name in ("entrypoint", "command", "shell")
+        }
         return Manner(variables=self.manner.get("variables", {}), workdir=self.manner.get("workdir"), **words)
 
 

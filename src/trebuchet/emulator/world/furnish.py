@@ -63,12 +63,14 @@ class Furniture:
         """Refuse what cannot be furnished.
 
         Raises:
-            WorldError: Something it refers to does not exist.
+            WorldError: Something it refers to does not exist, or is not understood.
         """
         self._apps.get(ask.app_id)
         if ask.image_id:
             built = self._builds.built(ask.image_id)
-            if built is not None and built.folder:
+            if built is None:
+                self._images.manner(ask.image_id)
+            elif built.folder:
                 raise InvalidError("This image is a snapshot of one folder: it can be mounted, and not run.")
         for mount_id in ask.mount_ids:
             self._mounts.check(mount_id)
@@ -92,7 +94,7 @@ class Furniture:
         await asyncio.to_thread(place_top_files, (*below, *uploaded), sandbox.process)
         return ProcessSpec(
             id=ask.id,
-            argv=(*manner.entrypoint, *(ask.argv or manner.command)) if built else ask.argv,
+            argv=(*manner.entrypoint, *(ask.argv or manner.command)),
             env={
                 **self._identity(ask),
                 **self._pretended(sandbox),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 import time
@@ -10,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.process.system_key import system_key
-from trebuchet.emulator.world.errors import NotFoundError, NotServedError
-from trebuchet.emulator.world.recipe import CHANGES_FILES, Manner, apply, read_command
+from trebuchet.emulator.world.dockerfile import read_stage
+from trebuchet.emulator.world.errors import NotFoundError
+from trebuchet.emulator.world.recipe import CHANGES_FILES, Manner, apply
 from trebuchet.emulator.world.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Image:
         builder_version: Which of Modal's ways of building it asks for.
         context_mount_id: The files that its commands may copy.
         context_files: Others that its commands may copy: path in the context -> digest.
+        build_args: What is given to its `ARG`s.
         secret_ids: Whose values its commands see.
         registry_secret_id: Whose values log in to its registry.
         is_modals_own: Whether it is one of Modal's own bases, whose part the host's files take here.
@@ -45,6 +46,7 @@ class Image:
     builder_version: str
     context_mount_id: str = ""
     context_files: dict[str, str] = field(default_factory=dict[str, str])
+    build_args: dict[str, str] = field(default_factory=dict[str, str])
     secret_ids: list[str] = field(default_factory=list[str])
     registry_secret_id: str = ""
     is_modals_own: bool = False
@@ -66,6 +68,7 @@ class Images:
         self._shelf = Shelf(folder, Image, "Image")
         self._builds_layers = builds_layers
         self._manners: dict[str, Manner] = {}
+        self._changing: dict[str, bool] = {}
 
     def get(self, image_id: str) -> Image:
         """The image of this id.
@@ -120,6 +123,7 @@ class Images:
         builder_version: str,
         context_mount_id: str,
         context_files: dict[str, str],
+        build_args: dict[str, str],
         secret_ids: list[str],
         registry_secret_id: str,
         is_modals_own: bool,
@@ -128,7 +132,13 @@ class Images:
 
         Modal's own bases are the host's system here. Another system makes another image of each, and so of
         all that is built on it: layers that were made on the old one are not laid over the new one.
+
+        Raises:
+            InvalidError: The commands are no Dockerfile.
+            NotServedError: They are one that is not understood here.
         """
+        if not is_modals_own:
+            read_stage(commands, build_args)
         system = system_key() if is_modals_own else ""
         defined = definition + builder_version.encode() + system.encode()
         image_id = "im-" + hashlib.sha256(defined).hexdigest()[:ID_LENGTH]
@@ -140,6 +150,7 @@ class Images:
                 builder_version=builder_version,
                 context_mount_id=context_mount_id,
                 context_files=context_files,
+                build_args=build_args,
                 secret_ids=secret_ids,
                 registry_secret_id=registry_secret_id,
                 is_modals_own=is_modals_own,
@@ -167,13 +178,17 @@ class Images:
         """
         image = self.get(image_id)
         while image.bases and not image.snapshot:
-            if self._builds_layers and _changes_files(image):
+            if self._builds_layers and self._changes_files(image):
                 return True
             image = self.get(image.bases[0])
         return not image.is_modals_own
 
     def manner(self, image_id: str) -> Manner:
-        """How the commands of an image and its bases let processes run; nothing for an image that is gone."""
+        """How the commands of an image and its bases let processes run; nothing for an image that is gone.
+
+        Raises:
+            WorldError: There is a command that is not understood.
+        """
         if image_id not in self._manners:
             self._manners[image_id] = self._read_manner(image_id)
         return self._manners[image_id]
@@ -185,11 +200,15 @@ class Images:
             return manner
         for base in image.bases:
             manner = self.manner(base)
-        for command in map(read_command, image.commands):
-            with contextlib.suppress(NotServedError):  # nothing is built here, so nothing is missed
-                manner = apply(command, manner) or manner
-        return manner
+        if image.is_modals_own or not image.commands:  # it is the host's system, which is as it is
+            return manner
+        for command in read_stage(image.commands, image.build_args).commands:
+            manner = apply(command, manner, image.build_args) or manner
+        return manner.settled()
 
-
-def _changes_files(image: Image) -> bool:
-    return any(read_command(command).verb in CHANGES_FILES for command in image.commands)
+    def _changes_files(self, image: Image) -> bool:
+        """Asked on the way of every start, so it is looked at once."""
+        if image.id not in self._changing:
+            commands = read_stage(image.commands, image.build_args).commands if image.commands else ()
+            self._changing[image.id] = any(command.verb in CHANGES_FILES for command in commands)
+        return self._changing[image.id]

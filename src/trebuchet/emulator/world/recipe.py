@@ -1,24 +1,27 @@
-"""The commands that the SDK describes an image with: what each means, or that it means nothing here."""
+"""What each command of a Dockerfile means for processes, or that it means nothing here."""
 
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from trebuchet.emulator.world.errors import NotServedError
+from trebuchet.emulator.process.defaults import DEFAULT_VARIABLES, HOME
+from trebuchet.emulator.world.errors import InvalidError, NotServedError
+from trebuchet.emulator.world.variables import assignments, fill_in, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trebuchet.emulator.world.dockerfile import Command
+
 _SHELL = ("/bin/sh", "-c")
-_WITHOUT_EFFECT = frozenset(
-    {"LABEL", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "MAINTAINER", "VOLUME", "USER", "#", ""}
-)
+_WITHOUT_EFFECT = frozenset({"LABEL", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "MAINTAINER", "VOLUME", "USER"})
 """What changes no process of a sandbox, which runs as root here as it does on Modal."""
 
-CHANGES_FILES = frozenset({"RUN", "COPY"})
+CHANGES_FILES = frozenset({"RUN", "COPY", "ADD"})
+_SPEEDS_UP = ("--mount=type=cache", "--network=default")
+"""What a command does not depend on: a cache is there or not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,7 @@ class Manner:
         entrypoint: Words before any command.
         command: The words where no command is given.
         shell: What runs the text of a `RUN`.
+        arguments: What `ARG` has set so far: commands see it, and sandboxes do not.
     """
 
     variables: dict[str, str] = field(default_factory=dict[str, str])
@@ -38,29 +42,23 @@ class Manner:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     shell: tuple[str, ...] = _SHELL
+    arguments: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def known(self) -> dict[str, str]:
+        """The variables that a command is told with: those that every sandbox has, and the image's own."""
+        return {**DEFAULT_VARIABLES, **self.arguments, **self.variables}
+
+    def settled(self) -> Manner:
+        """The same, once the image is made."""
+        return replace(self, arguments={})
 
 
-@dataclass(frozen=True)
-class Command:
-    """One command: `RUN`, and what comes after it."""
-
-    verb: str
-    rest: str
-
-    def __str__(self) -> str:
-        return f"{self.verb} {self.rest}"
-
-
-def read_command(text: str) -> Command:
-    """Take a command apart; its verb in capitals."""
-    verb, _, rest = text.strip().partition(" ")
-    return Command("#" if verb.startswith("#") else verb.upper(), rest.strip())
-
-
-def apply(command: Command, manner: Manner) -> Manner | None:
+def apply(command: Command, manner: Manner, build_args: Mapping[str, str]) -> Manner | None:
     """How processes run after a command that changes no files; None for one that does.
 
     Raises:
+        InvalidError: It is not said as such a command is.
         NotServedError: The command cannot be understood.
     """
     if command.verb in _WITHOUT_EFFECT:
@@ -69,74 +67,72 @@ def apply(command: Command, manner: Manner) -> Manner | None:
         return None
     match command.verb:
         case "ENV":
-            given = _assignments(command.rest, manner.variables)
-            changes: dict[str, Any] = {"variables": manner.variables | given}
+            changes: dict[str, Any] = {"variables": manner.variables | _environment(command, manner)}
+        case "ARG":
+            changes = {"arguments": manner.arguments | _arguments(command, manner, build_args)}
         case "WORKDIR":
-            changes = {"workdir": _below(manner.workdir, "".join(shlex.split(command.rest)[:1]))}
+            changes = {"workdir": below(manner, " ".join(split(command.rest, manner.known)))}
         case "ENTRYPOINT":
-            changes = {"entrypoint": _words(command), "command": ()}
+            changes = {"entrypoint": _words(command, manner), "command": ()}
         case "CMD":
-            changes = {"command": _words(command)}
+            changes = {"command": _words(command, manner)}
         case "SHELL":
-            changes = {"shell": _words(command) or _SHELL}
+            changes = {"shell": _words(command, manner) or _SHELL}
         case _:
             raise NotServedError(f"The local engine does not build images with {command.verb}.")
     return replace(manner, **changes)
 
 
-def _words(command: Command) -> tuple[str, ...]:
-    if not command.rest.startswith("["):
-        return (*_SHELL, command.rest) if command.rest else ()
-    try:
-        words: object = json.loads(command.rest)
-    except ValueError:
-        words = None
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in cast("list[Any]", words)):
-        raise NotServedError(f"{command.verb} is not followed by a list of words.")
-    return tuple(cast("list[str]", words))
+def program_of(command: Command, manner: Manner) -> tuple[str, ...]:
+    """The words of the process that a `RUN` is.
+
+    Raises:
+        NotServedError: It is to run in a way that is not served here.
+    """
+    for flag in command.flags:
+        if not flag.startswith(_SPEEDS_UP):
+            raise NotServedError(f"The local engine does not serve RUN with {flag}.")
+    return _listed(command.rest) or (*manner.shell, command.rest)
 
 
-def _below(here: str | None, place: str) -> str | None:
+def below(manner: Manner, place: str) -> str | None:
+    """Where a path leads that is told from the working directory."""
     if not place or place.startswith("/"):
-        return place or here
-    return f"{(here or '').rstrip('/')}/{place}"
+        return place or manner.workdir
+    return f"{(manner.workdir or HOME).rstrip('/')}/{place}"
 
 
-def _assignments(text: str, known: Mapping[str, str]) -> dict[str, str]:
-    name, _, value = text.partition(" ")
+def _environment(command: Command, manner: Manner) -> dict[str, str]:
+    name, _, value = command.rest.partition(" ")
     if "=" not in name:
-        return {name: value.strip()}
-    found: dict[str, str] = {}
-    for word in _split(text):
-        name, _, value = word.partition("=")
-        found[name] = _filled_in(value, known)
-    return found
+        return {name: fill_in(value.strip(), manner.known)}
+    return {name: value or "" for name, value in assignments(command.rest, manner.known).items()}
 
 
-def _split(text: str) -> list[str]:
-    """Words, a `$` within single quotes marked so that it stays one."""
-    quoted = False
-    marked: list[str] = []
-    for letter in text:
-        quoted ^= letter == "'"
-        marked.append(_LITERAL if letter == "$" and quoted else letter)
-    return shlex.split("".join(marked))
+def _arguments(command: Command, manner: Manner, build_args: Mapping[str, str]) -> dict[str, str]:
+    given = {
+        name: build_args.get(name, value) for name, value in assignments(command.rest, manner.known).items()
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
-_LITERAL = "\0"
+def _words(command: Command, manner: Manner) -> tuple[str, ...]:
+    if not command.rest.startswith("["):
+        return (*manner.shell, command.rest) if command.rest else ()
+    words = _listed(command.rest)
+    if words is None:
+        raise InvalidError(f"{command.verb} is not followed by a list of words.")
+    return words
 
 
-def _filled_in(value: str, known: Mapping[str, str]) -> str:
-    """A value with the variables in it that are known; `$NAME` and `${NAME}` alone."""
-    pieces = value.split("$")
-    done = pieces[0]
-    for piece in pieces[1:]:
-        braced, closed, after = piece[1:].partition("}") if piece.startswith("{") else ("", "", "")
-        if closed:
-            done += known.get(braced, "") + after
-            continue
-        length = next(
-            (at for at, letter in enumerate(piece) if not (letter.isalnum() or letter == "_")), len(piece)
-        )
-        done += known.get(piece[:length], "") + piece[length:] if length else f"${piece}"
-    return done.replace(_LITERAL, "$")
+def _listed(text: str) -> tuple[str, ...] | None:
+    """The words of a list; None for what is none."""
+    if not text.startswith("["):
+        return None
+    try:
+        words: object = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in cast("list[Any]", words)):
+        return None
+    return tuple(cast("list[str]", words))
