@@ -263,6 +263,8 @@ def test_what_is_not_served_is_named(engine: Engine) -> None:
     ("options", "named"),
     [
         ({"_experimental_enable_snapshot": True}, "memory snapshots"),
+        ({"experimental_options": {"enable_exit_snapshot": True}}, "exit snapshots"),
+        ({"experimental_options": {"something": "new"}}, "experimental options"),
         ({"include_oidc_identity_token": True}, "identity tokens"),
         ({"custom_domain": "example.org"}, "custom domains"),
         ({"inbound_cidr_allowlist": ["10.0.0.0/8"]}, "who may connect"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import modal
 import pytest
-from modal.exception import SandboxTimeoutError
+from modal.exception import InvalidError, SandboxTimeoutError
 
 from support.engine import local_engine
 
@@ -50,6 +50,20 @@ def test_a_port_is_reached_through_its_tunnel(engine: Engine, options: dict[str,
         connection.sendall(b"hello")
         assert connection.recv(100) == b"HELLO"
     assert list(engine.get(sandbox.object_id).tunnels()) == [port]
+    sandbox.terminate()
+
+
+@both_versions
+def test_an_encrypted_port_has_no_address_for_those_who_want_none(
+    engine: Engine, options: dict[str, str]
+) -> None:
+    encrypted, plain = free_port(), free_port()
+    sandbox = engine.create("sleep", "60", encrypted_ports=[encrypted], unencrypted_ports=[plain], **options)
+    tunnels = sandbox.tunnels()
+    assert tunnels[encrypted].tls_socket == ("127.0.0.1", encrypted)
+    with pytest.raises(InvalidError, match="not configured for unencrypted"):
+        _ = tunnels[encrypted].tcp_socket
+    assert tunnels[plain].tcp_socket == ("127.0.0.1", plain)
     sandbox.terminate()
 
 

@@ -210,3 +210,14 @@ def test_no_link_that_is_swapped_in_is_followed(tmp_path: Path) -> None:
         swapping.join()
     assert [path.name for path in outside.iterdir()] == ["secret"]
     assert (outside / "secret").read_text() == "of the host"
+
+
+def test_a_volume_can_be_deleted_while_a_sandbox_has_a_copy(isolating: Engine, volume: modal.Volume) -> None:
+    sandbox = isolating.create("sleep", "300", volumes={"/mnt/v": volume})
+    assert run(sandbox, "cat /mnt/v/first") == "first\n"
+    modal.Volume.objects.delete(volume.name, client=isolating.client)
+    assert run(sandbox, "echo more >> /mnt/v/first; cat /mnt/v/first") == "first\nmore\n"
+    with pytest.raises(NotFoundError):
+        sandbox.reload_volumes()
+    sandbox.terminate(wait=True)
+    assert sandbox.returncode == 137

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from trebuchet.emulator.process.errors import ProcessError
+from trebuchet.emulator.process.errors import NotRunningError, ProcessError
 from trebuchet.emulator.process.snapshots import copy_folder, copy_written, place_folder, take_away
+from trebuchet.emulator.process.spec import ProcessSpec
 
 
 def test_all_that_was_written_becomes_a_layer(drive, tmp_path):
@@ -25,6 +26,20 @@ def test_all_that_was_written_becomes_a_layer(drive, tmp_path):
         assert ended.stdout == b"data\ntmp\n/usr/lib/added\n", ended
         assert ended.stderr.count(b"No such file") == 2
         assert (tmp_path / "layer" / "data" / "deep" / "file").read_text() == "data\n"
+
+    drive(body)
+
+
+def test_one_that_is_asked_for_at_once_waits_for_the_start(drive, tmp_path):
+    async def body(sandboxes):
+        folder = sandboxes.folder()
+        await sandboxes.host.start(ProcessSpec(id="x", argv=()), folder)
+        await copy_written(sandboxes.host, folder, tmp_path / "layer")
+        assert (tmp_path / "layer" / "root").is_dir()
+        sandboxes.host.terminate(folder)
+        await sandboxes.host.wait_end(folder)
+        with pytest.raises(NotRunningError):
+            await copy_written(sandboxes.host, folder, tmp_path / "late")
 
     drive(body)
 

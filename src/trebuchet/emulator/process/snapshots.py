@@ -16,12 +16,12 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trebuchet.emulator.process.errors import ProcessError
+from trebuchet.emulator.process.errors import NoFolderError, NotAFolderError, NotRunningError, ProcessError
 from trebuchet.emulator.process.removal import remove_tree
 from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.process.isolation import Isolation
@@ -44,10 +44,13 @@ async def copy_written(host: ProcessHost, folder: Path, target: Path) -> None:
         target: A new folder.
 
     Raises:
+        NotRunningError: It has ended, or ended before it began.
         ProcessError: What it wrote does not lie on disk here, or cannot be copied.
     """
     isolation = await _layering(host)
     root = folder / framing.ROOT
+    if (await host.wait_started(folder)).phase != "running":  # before that it has no files
+        raise NotRunningError("The sandbox has ended.")
     target.mkdir(mode=0o755)
     names = [entry.name for entry in os.scandir(root) if entry.name not in _NOT_COPIED]
     await _copy(isolation, root, names, target)
@@ -63,13 +66,15 @@ async def copy_folder(host: ProcessHost, folder: Path, path: str, target: Path) 
         target: A new folder.
 
     Raises:
-        ProcessError: There is no such folder, or it cannot be copied.
+        NoFolderError: There is nothing at the path.
+        NotAFolderError: There is something else.
+        ProcessError: It cannot be copied.
     """
     isolation = await _layering(host)
     name = f".snapshot-{uuid.uuid4().hex}"
     inside, taken = folder / framing.ROOT / name, folder / name
     try:
-        await _run_inside(host, folder, _COLLECT, path, f"/{name}")
+        await _run_inside(host, folder, _COLLECT, path, f"/{name}", meanings=_NO_FOLDER)
         inside.rename(taken)
         if not stat.S_ISDIR(taken.lstat().st_mode):
             raise ProcessError(f"{path} was replaced while it was copied.")
@@ -114,8 +119,16 @@ def aside(path: str) -> str:
     return f"/{_ASIDE}/{path.strip('/').replace('/', '%')}"
 
 
-_COLLECT = 'mkdir "$1" && cp -a "$0/." "$1"'
-"""The dot makes `cp` take what is in a folder, and refuse a file."""
+_NO_FOLDER: dict[int, tuple[type[ProcessError], str]] = {
+    98: (NoFolderError, "There is no folder {} in the sandbox."),
+    99: (NotAFolderError, "{} is not a folder."),
+}
+"""What exit codes of `_COLLECT` mean."""
+_COLLECT = """
+[ -e "$0" ] || exit 98
+[ -d "$0" ] || exit 99
+mkdir "$1" && cp -a "$0/." "$1"
+"""
 _PLACE = """
 mkdir -p "$0" "${2%/*}" &&
 if [ -e "$2" ]; then rm -rf "$0"; else mv "$0" "$2"; fi &&
@@ -134,12 +147,21 @@ async def _layering(host: ProcessHost) -> Isolation:
     return isolation
 
 
-async def _run_inside(host: ProcessHost, folder: Path, script: str, *arguments: str) -> None:
+async def _run_inside(
+    host: ProcessHost,
+    folder: Path,
+    script: str,
+    *arguments: str,
+    meanings: Mapping[int, tuple[type[ProcessError], str]] | None = None,
+) -> None:
     command = await host.exec(folder, ["sh", "-c", script, *arguments], workdir="/")
     state = await host.wait_end(command)
     records, _ = host.read_log(command)
     said = b"".join(record.data for record in records).decode(errors="replace").strip()
     await asyncio.to_thread(shutil.rmtree, command, ignore_errors=True)
+    if state.exit_code is not None and state.exit_code in (meanings or {}):
+        kind, sentence = (meanings or {})[state.exit_code]
+        raise kind(sentence.format(arguments[0]))
     if state.exit_code != 0:
         raise ProcessError(said[:_LONGEST_REASON] or state.message or "The sandbox ended.")
 

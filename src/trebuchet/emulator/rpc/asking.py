@@ -25,6 +25,8 @@ MOST_PORTS = 65_536
 MOST_ARGUMENT_BYTES = 128 * 1024
 """What Linux takes for one argument or variable; a longer one would die in `execve`."""
 
+EXIT_SNAPSHOT = "enable_exit_snapshot"
+
 _PRIORITY = re.compile(r"-?[0-9]{1,4}")
 
 
@@ -68,6 +70,7 @@ def unpack_ask(
         pty=_pty(definition),
         network=not _blocks_network(definition),
         ports=tuple(port.port for port in definition.open_ports.ports),
+        unencrypted_ports=tuple(port.port for port in definition.open_ports.ports if port.unencrypted),
         idempotency_key=idempotency_key,
     )
 
@@ -151,6 +154,13 @@ def _probe(definition: api_pb2.Sandbox) -> Probe | None:
     return Probe(argv=tuple(probe.exec_command.argv), interval_s=interval_s)
 
 
+def _experiments(definition: api_pb2.Sandbox) -> set[str]:
+    """The experimental options that are on; earlier SDKs say it in another field."""
+    told = definition.experimental_options_v2
+    on = {name for name, value in told.items() if value.lower() not in {"", "0", "false", "none"}}
+    return on | {name for name, value in definition.experimental_options.items() if value}
+
+
 UNSERVED: dict[str, Callable[[api_pb2.Sandbox], object]] = {
     "cloud bucket mounts": lambda asked: asked.cloud_bucket_mounts,
     "network file systems": lambda asked: asked.nfs_mounts,
@@ -161,6 +171,8 @@ UNSERVED: dict[str, Callable[[api_pb2.Sandbox], object]] = {
     "lists of who may connect": lambda asked: asked.inbound_cidr_allowlist,
     "lists of what may be reached": lambda asked: asked.network_access.network_access_type == ALLOWLIST,
     "outbound policies": lambda asked: asked.HasField("experimental_outbound_policy"),
+    "exit snapshots": lambda asked: EXIT_SNAPSHOT in _experiments(asked),
+    "experimental options": lambda asked: _experiments(asked) - {EXIT_SNAPSHOT},
     "private networks": lambda asked: asked.i6pn_enabled,
     "probes of a port without a network": lambda asked: (
         _blocks_network(asked) and asked.readiness_probe.tcp_port

@@ -17,6 +17,8 @@ from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotFoun
 from trebuchet.emulator.world.ids import new_v1_sandbox_id, new_v2_sandbox_id, task_id_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from trebuchet.emulator.rpc.call import Call
     from trebuchet.emulator.world.sandbox import Sandbox
 
@@ -103,22 +105,22 @@ async def terminate(call: Call, request: api_pb2.SandboxTerminateRequest) -> api
 async def get_tunnels(
     call: Call, request: api_pb2.SandboxGetTunnelsRequest
 ) -> api_pb2.SandboxGetTunnelsResponse:
-    # A sandbox shares this machine's network: its port is the tunnel, and nothing encrypts it.
+    # A sandbox shares this machine's network: its port is the tunnel, and nothing encrypts it, whatever the
+    # caller asked for. As on Modal, only an unencrypted one has an address for those who want none.
     sandbox = call.world.sandboxes.get(request.sandbox_id)
     await _wait_for(sandbox.settled, request.timeout)
     if not sandbox.settled.is_set():
         return api_pb2.SandboxGetTunnelsResponse(result=api_pb2.GenericResult(status=IN_VAIN))
-    tunnels = [
-        api_pb2.TunnelData(
-            host=LOOPBACK,
-            port=port,
-            unencrypted_host=LOOPBACK,
-            unencrypted_port=port,
-            container_port=port,
-        )
-        for port in sandbox.ask.ports
-    ]
-    return api_pb2.SandboxGetTunnelsResponse(tunnels=tunnels)
+    return api_pb2.SandboxGetTunnelsResponse(
+        tunnels=[_tunnel(port, sandbox.ask.unencrypted_ports) for port in sandbox.ask.ports]
+    )
+
+
+def _tunnel(port: int, unencrypted: Collection[int]) -> api_pb2.TunnelData:
+    tunnel = api_pb2.TunnelData(host=LOOPBACK, port=port, container_port=port)
+    if port in unencrypted:
+        tunnel.unencrypted_host, tunnel.unencrypted_port = LOOPBACK, port
+    return tunnel
 
 
 @CONTROL.unary("SandboxCreateConnectToken", "SandboxCreateConnectTokenV2")

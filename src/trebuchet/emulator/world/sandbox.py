@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.emulator.disk import PRIVATE_FOLDER, append_lines, read_lines
+from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.world.clock import booted_at
 from trebuchet.emulator.world.errors import NotFoundError
 from trebuchet.emulator.world.gpus import GpuAsk
@@ -72,7 +73,8 @@ class Ask:
 
     `secret_ids` name the stored secrets whose variables it gets. With `has_inline_env` it got others, which
     are written down only until it starts. What it `wants` it waits for, before those of a lower `priority`;
-    `cpus` and `memory_mib` are the most that it may take.
+    `cpus` and `memory_mib` are the most that it may take. Of its `ports` some are to have tunnels that are
+    `unencrypted`.
     """
 
     id: str
@@ -97,6 +99,7 @@ class Ask:
     volumes: tuple[VolumePlace, ...] = ()
     pty: tuple[int, int] | None = None
     ports: tuple[int, ...] = ()
+    unencrypted_ports: tuple[int, ...] = ()
     network: bool = True
     idempotency_key: str = ""
 
@@ -224,6 +227,11 @@ class Sandbox:
         return self.folder / "process"
 
     @property
+    def is_to_end(self) -> bool:
+        """Whether somebody has asked for its end."""
+        return (self.process / framing.TERMINATE).exists()
+
+    @property
     def task_id(self) -> str:
         """The id of its task: empty while it waits in the queue, and for good if it could not be started."""
         result = self.standing.result
@@ -288,7 +296,7 @@ def _read_ask(known: dict[str, object]) -> Ask:
     values = cast("dict[str, Any]", known)
     values["gpu"] = GpuAsk(**values["gpu"])
     values["volumes"] = tuple(VolumePlace(**place) for place in values["volumes"])
-    for name in ("argv", "secret_ids", "mount_ids", "ports"):
+    for name in ("argv", "secret_ids", "mount_ids", "ports", "unencrypted_ports"):
         values[name] = tuple(values.get(name, ()))
     values["pty"] = tuple(values["pty"]) if values["pty"] else None
     if probe := values.get("probe"):

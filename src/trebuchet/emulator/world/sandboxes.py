@@ -118,8 +118,8 @@ class Sandboxes:
         """Whether a volume may be removed.
 
         Raises:
-            ConflictError: A sandbox that is alive has it.
+            ConflictError: A sandbox that is alive, and is not about to end, has it.
         """
         for sandbox in self._alive.values():
-            if any(place.volume_id == volume_id for place in sandbox.ask.volumes):
+            if not sandbox.is_to_end and any(place.volume_id == volume_id for place in sandbox.ask.volumes):
                 raise ConflictError(f"Sandbox {sandbox.id} still uses this volume.")

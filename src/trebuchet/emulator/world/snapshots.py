@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from trebuchet.emulator.disk import make_private_folder
-from trebuchet.emulator.process.errors import NotRunningError, ProcessError
+from trebuchet.emulator.process.errors import NoFolderError, NotAFolderError, NotRunningError, ProcessError
 from trebuchet.emulator.process.removal import remove_tree
 from trebuchet.emulator.process.snapshots import copy_folder, copy_written, place_folder, take_away
 from trebuchet.emulator.world.builds import Built
-from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotServedError
+from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotFoundError, NotServedError
 from trebuchet.emulator.world.ids import new_id
 
 if TYPE_CHECKING:
@@ -88,8 +88,9 @@ class Snapshots:
         """The id of an image that holds one folder of a sandbox, to be shown in others.
 
         Raises:
-            InvalidError: The path is not absolute.
-            ConflictError: The sandbox does not run, or there is no such folder in it.
+            InvalidError: The path is not absolute, or something else than a folder is there.
+            NotFoundError: There is nothing at the path.
+            ConflictError: The sandbox does not run.
         """
         place = _checked(path)
 
@@ -185,6 +186,10 @@ class Snapshots:
 async def _speaking(work: Awaitable[T]) -> T:
     try:
         return await work
+    except NoFolderError as error:
+        raise NotFoundError(str(error)) from error
+    except NotAFolderError as error:
+        raise InvalidError(str(error)) from error
     except NotRunningError as error:
         raise ConflictError("The sandbox does not run.") from error
     except ProcessError as error:

@@ -33,7 +33,13 @@ FOLDER = "volumes"
 
 
 class Views(Protocol):
-    """Makes volumes visible to sandboxes."""
+    """Makes volumes visible to sandboxes.
+
+    Attributes:
+        can_lose_volumes: Whether a sandbox goes on without a volume that is deleted.
+    """
+
+    can_lose_volumes: bool
 
     async def open(self, sandbox: Sandbox) -> list[Bind]:
         """What to show in a sandbox that is about to start.
@@ -58,6 +64,8 @@ class Views(Protocol):
 
 class SharedViews:
     """Every sandbox sees the volume's own folder."""
+
+    can_lose_volumes = False
 
     def __init__(self, volumes: Volumes) -> None:
         self._volumes = volumes
@@ -98,6 +106,8 @@ class _Copy:
 
 class IsolatedViews:
     """Every sandbox has a copy of its own."""
+
+    can_lose_volumes = True
 
     def __init__(self, volumes: Volumes) -> None:
         self._volumes = volumes

@@ -225,16 +225,9 @@ class SdkEngine:
             return attach_terminal(sandbox, argv)
 
     def ports(self, sandbox_id: str) -> dict[int, str]:
-        def ask(sandbox: modal.Sandbox) -> dict[int, str]:
-            # What a tunnel does not encrypt has an address without TLS: the local engine's have none other.
-            return {
-                port: f"http://{tunnel.unencrypted_host}:{tunnel.unencrypted_port}"
-                if tunnel.unencrypted_host
-                else tunnel.url
-                for port, tunnel in sandbox.tunnels().items()
-            }
+        from trebuchet.engines.modal.tunnels import addresses  # noqa: PLC0415 - rarely wanted
 
-        return self._ask_about(sandbox_id, ask)
+        return self._ask_about(sandbox_id, addresses)
 
     def usage(self, sandbox_id: str) -> Usage | None:
         from trebuchet.engines.modal.usage import READ_PROCESSES, usage_of  # noqa: PLC0415 - rarely wanted
