@@ -254,6 +254,20 @@ def test_a_call_that_is_repeated_is_done_once(engine: Engine) -> None:
         sandbox.terminate()
 
 
+@pytest.mark.parametrize("options", [{}, {"gpu": "H100"}, {"pty": True}], ids=["v2", "v1", "terminal"])
+def test_a_command_that_does_not_exist_ends_as_one_in_it_does(
+    engine: Engine, options: dict[str, object]
+) -> None:
+    sandbox = engine.create("no-such-command", "x", **options)
+    sandbox.wait()
+    said = (sandbox.stdout if "pty" in options else sandbox.stderr).read()
+    assert (sandbox.returncode, said.strip()) == (127, "no-such-command: No such file or directory")
+    other = engine.create("sleep", "60")
+    process = other.exec("no-such-command", "x")
+    assert (process.wait(), process.stderr.read().strip()) == (127, said.strip())
+    other.terminate()
+
+
 def test_what_is_not_served_is_named(engine: Engine) -> None:
     with pytest.raises(modal.exception.Error, match="DictGetOrCreate"):
         modal.Dict.from_name("d", create_if_missing=True, client=engine.client).hydrate()

@@ -107,8 +107,8 @@ def test_a_command_that_does_not_exist_could_not_start(drive):
         folder = sandboxes.folder()
         await sandboxes.host.start(ProcessSpec(id="x", argv=("no-such-command",)), folder)
         state = await sandboxes.host.wait_end(folder)
-        assert (state.cause, state.exit_code) == ("start_failed", None)
-        assert "no-such-command" in state.message
+        assert (state.cause, state.exit_code) == ("start_failed", 127)
+        assert state.message == "no-such-command: No such file or directory"
 
     drive(body)
 

@@ -11,6 +11,7 @@ import termios
 import time
 
 from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.supervise.complaint import Complaint
 from trebuchet.emulator.process.supervise.recorder import Recorder
 from trebuchet.emulator.process.supervise.terminals import open_pair
 
@@ -34,6 +35,7 @@ class Child:
         cause: Why the supervisor killed it; empty while it did not.
         stdio: What the process gets as 0, 1 and 2; closed here once it has them.
         last_errors: The end of what it wrote to its standard error last.
+        complaint: Hears that bubblewrap cannot execute it; None for what bubblewrap does not.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Child:
         self.cause = ""
         self.started_at: float | None = None
         self.last_errors = b""
+        self.complaint = Complaint(order["argv"][0]) if order.get("bwrap") else None
         self._timeout_s: float | None = order["timeout_s"]
         self._recorder = Recorder(os.path.join(folder, framing.LOG), order["log_limit"])
         self._selector = selector
@@ -173,14 +176,27 @@ class Child:
             if error.errno != errno.EIO:  # a terminal whose last process has gone says EIO for its end
                 raise
             data = b""
+        stream = self._streams[descriptor]
         if data:
-            stream = self._streams[descriptor]
-            self._recorder.append(stream, data)
-            if stream == framing.STDERR:
-                self.last_errors = (self.last_errors + data)[-_ERRORS_KEPT:]  # a line may come in pieces
+            self._keep(stream, self._sifted(stream, data))
         else:
+            self._keep(stream, self._sifted(stream, None))
             self._forget(descriptor)
         return bool(data)
+
+    def _sifted(self, stream: int, data: bytes | None) -> bytes:
+        """Output as it is to be kept; None stands for its end."""
+        hears = self._terminal >= 0 or stream == framing.STDERR
+        if self.complaint is None or not hears:
+            return data or b""
+        return self.complaint.rest() if data is None else self.complaint.sift(data)
+
+    def _keep(self, stream: int, data: bytes) -> None:
+        if not data:
+            return
+        self._recorder.append(stream, data)
+        if stream == framing.STDERR or self._terminal >= 0:
+            self.last_errors = (self.last_errors + data)[-_ERRORS_KEPT:]  # a line may come in pieces
 
     def _forget(self, descriptor: int) -> None:
         self._unregister(descriptor)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TIMED_OUT = 124
 KILLED = 137
+NEVER_BEGAN = 127
+"""As a shell says it: there is no such command, or it cannot be executed."""
 _LAST_OUTPUT_S = 10.0
 """How long output is waited for after everything was killed; only a process stuck in the kernel takes it."""
 _NOT_READY_S = 0.002
@@ -230,7 +232,9 @@ class Supervisor:
         elif self._wait_status is not None and os.WIFSIGNALED(self._wait_status):
             main.finish(code_of(self._wait_status), "exit")
         else:
-            main.finish(None, "start_failed", main.last_errors.decode(errors="replace").strip())
+            never_began = main.complaint is not None and main.complaint.heard
+            why = main.last_errors.decode(errors="replace").strip()
+            main.finish(NEVER_BEGAN if never_began else None, "start_failed", why)
 
     @property
     def _ending(self) -> bool:
