@@ -111,3 +111,32 @@ def test_changes_are_watched(sandbox: modal.Sandbox) -> None:
     sandbox.filesystem.remove("/watched/file")
     watching.join(30)
     assert seen[-1] == ("Remove", ["/watched/file"])
+
+
+def test_no_change_is_too_short_to_be_seen(sandbox: modal.Sandbox) -> None:
+    sandbox.filesystem.make_directory("/busy")
+    seen: list[tuple[str, list[str]]] = []
+
+    def watch() -> None:
+        for event in sandbox.filesystem.watch("/busy", recursive=True, timeout=60):
+            seen.append((event.type.value, event.paths))
+            if event.paths == ["/busy/last"]:
+                break
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    written = iter(range(1_000_000))
+
+    def write() -> bool:
+        sandbox.filesystem.write_text("x" * next(written), "/busy/first")
+        return bool(seen)
+
+    wait_until(write)
+    script = "mkdir deep; for i in $(seq 50); do : > deep/$i; mv deep/$i moved; rm moved; done; : > last"
+    assert sandbox.exec("sh", "-c", script, workdir="/busy").wait() == 0
+    watching.join(30)
+    made = {path for kind, paths in seen if kind == "Create" for path in paths}
+    assert {"/busy/deep", "/busy/last"} <= made
+    assert [paths for kind, paths in seen if kind == "Remove"] == [["/busy/moved"]] * 50
+    moved = [paths for kind, paths in seen if kind == "Modify" and paths[-1] == "/busy/moved"]
+    assert len(moved) == 50

@@ -13,6 +13,7 @@ import pwd
 import select
 import shutil
 import stat
+import struct
 import sys
 import time
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 LOOK_S = 0.1
+LONGEST_WAIT_S = 60.0
 KINDS = {
     FileNotFoundError: "NotFound",
     IsADirectoryError: "IsDirectory",
@@ -29,6 +31,18 @@ KINDS = {
     PermissionError: "PermissionDenied",
     FileExistsError: "PathAlreadyExists",
 }
+NOTICE = struct.Struct("iIII")
+"""What the kernel writes of a change: which watch, what, what belongs together, and a name's length."""
+MODIFIED, MOVED_FROM, MOVED_TO, CREATED, DELETED = 0x2 | 0x4, 0x40, 0x80, 0x100, 0x200
+GONE, MOVED_ITSELF, FOLDER = 0x400, 0x800, 0x40000000
+WATCHED = MODIFIED | MOVED_FROM | MOVED_TO | CREATED | DELETED | GONE | MOVED_ITSELF
+NOTICED = (
+    (CREATED, "Create"),
+    (MODIFIED, "Modify"),
+    (MOVED_FROM, "RenameFrom"),
+    (MOVED_TO, "RenameTo"),
+    (DELETED, "Remove"),
+)
 TYPES = {stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 
 
@@ -112,15 +126,106 @@ def watch(
     """Tell what changes, a line each, until the time is up or standard input ends."""
     os.stat(path)
     end = None if timeout_secs is None else time.monotonic() + timeout_secs
-    before = look(path, recursive)
+    watcher: Notices | Samples
+    try:
+        watcher = Notices(path, recursive)
+    except (ImportError, AttributeError, OSError):  # a Python without ctypes, or the kernel's limit
+        watcher = Samples(path, recursive)
     while end is None or time.monotonic() < end:
-        if select.select([sys.stdin], [], [], LOOK_S)[0] and not os.read(0, CHUNK):
+        left = LONGEST_WAIT_S if end is None else max(0.0, end - time.monotonic())
+        ready = select.select([0, *watcher.descriptors], [], [], min(left, watcher.patience_s))[0]
+        if 0 in ready and not os.read(0, CHUNK):
             return
-        now = look(path, recursive)
-        for kind, changed in compare(before, now):
+        for kind, paths in watcher.changes():
             if filter is None or kind in filter:
-                print(json.dumps({"event_type": kind, "paths": [changed]}), flush=True)
-        before = now
+                print(json.dumps({"event_type": kind, "paths": paths}), flush=True)
+
+
+class Notices:
+    """What the kernel tells of changes; none is missed, however short it was."""
+
+    patience_s = LONGEST_WAIT_S
+
+    def __init__(self, path: str, recursive: bool) -> None:
+        import ctypes  # noqa: PLC0415 - not every image's Python has it
+
+        self._libc: Any = ctypes.CDLL(None, use_errno=True)
+        self._errno = ctypes.get_errno
+        self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._descriptor < 0:
+            raise OSError(self._errno(), "inotify_init1")
+        self.descriptors = [self._descriptor]
+        self._path = path
+        self._recursive = recursive
+        self._places: dict[int, str] = {}
+        self._add(path)
+
+    def _add(self, path: str) -> list[str]:
+        """Watch a file or a folder, and if asked for all folders in it; what is in them."""
+        number = self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), WATCHED)
+        if number < 0:
+            raise OSError(self._errno(), "inotify_add_watch")
+        self._places[number] = path
+        if not self._recursive or not os.path.isdir(path):
+            return []
+        found: list[str] = []
+        for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
+            found.append(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                found += self._add(entry.path)
+        return found
+
+    def changes(self) -> list[tuple[str, list[str]]]:
+        try:
+            data = os.read(self._descriptor, CHUNK)
+        except BlockingIOError:
+            return []
+        changes: list[tuple[str, list[str]]] = []
+        left: dict[int, int] = {}
+        while data:
+            number, mask, cookie, length = NOTICE.unpack_from(data)
+            name = os.fsdecode(data[NOTICE.size : NOTICE.size + length].rstrip(b"\0"))
+            data = data[NOTICE.size + length :]
+            if number not in self._places:
+                continue
+            path = os.path.join(self._places[number], name) if name else self._places[number]
+            if mask & MOVED_TO and cookie in left:
+                old = left.pop(cookie)
+                changes[old] = ("Rename", [*changes[old][1], path])
+            else:
+                if mask & MOVED_FROM:
+                    left[cookie] = len(changes)
+                changes += [(kind, [path]) for bits, kind in NOTICED if mask & bits]
+            if mask & (GONE | MOVED_ITSELF) and path == self._path and not name:
+                changes.append(("Remove", [path]))
+            if mask & FOLDER and mask & (CREATED | MOVED_TO) and self._recursive:
+                changes += [("Create", [inner]) for inner in self._follow(path)]
+        return changes
+
+    def _follow(self, path: str) -> list[str]:
+        """Watch a new folder; what came into it before that."""
+        try:
+            return self._add(path)
+        except OSError:  # it has gone again, or the kernel watches no more of them
+            return []
+
+
+class Samples:
+    """Looks again and again: what comes and goes in between is missed."""
+
+    patience_s = LOOK_S
+
+    def __init__(self, path: str, recursive: bool) -> None:
+        self._path = path
+        self._recursive = recursive
+        self._before = look(path, recursive)
+        self.descriptors: list[int] = []
+
+    def changes(self) -> list[tuple[str, list[str]]]:
+        now = look(self._path, self._recursive)
+        found = [(kind, [changed]) for kind, changed in compare(self._before, now)]
+        self._before = now
+        return found
 
 
 def look(path: str, recursive: bool) -> dict[str, tuple[int, int, int]]:
