@@ -6,7 +6,7 @@ import importlib
 
 HANDLERS = (
     "session", "apps", "images", "secrets", "mounts", "volumes", "sandboxes", "logs", "router", "files",
-    "billing",
+    "billing", "lookups",
 )  # fmt: skip
 
 

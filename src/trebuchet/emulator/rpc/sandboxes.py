@@ -10,6 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
 
 from trebuchet.emulator.rpc.asking import inline_env, unpack_ask
+from trebuchet.emulator.rpc.lookups import pack_task
 from trebuchet.emulator.rpc.packing import pack_handle, pack_result, pack_tags, unpack_tags
 from trebuchet.emulator.rpc.registry import CONTROL
 from trebuchet.emulator.visits import Permit
@@ -196,17 +197,10 @@ async def list_unfinished(call: Call, request: api_pb2.SandboxListRequest) -> ap
 
 def _info(sandbox: Sandbox) -> api_pb2.SandboxInfo:
     ask, standing = sandbox.ask, sandbox.standing
-    task = api_pb2.TaskInfo(
-        id=sandbox.task_id,
-        enqueued_at=ask.created_at,
-        started_at=standing.started_at or 0.0,
-        sandbox_id=ask.id,
-        gpu_config=api_pb2.GPUConfig(gpu_type=ask.gpu.type, count=ask.gpu.count),
-    )
     return api_pb2.SandboxInfo(
         id=ask.id,
         created_at=ask.created_at,
-        task_info=task,
+        task_info=pack_task(sandbox),
         app_id=ask.app_id,
         tags=pack_tags(standing.tags),
         name=sandbox.name,

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from trebuchet.emulator.rpc.call import Call
 
+WORKSPACE = "local"
+"""The one that there is, and the name of who is in it."""
+
 
 @CONTROL.unary("AuthTokenGet")
 async def get_auth_token(call: Call, _: api_pb2.AuthTokenGetRequest) -> api_pb2.AuthTokenGetResponse:
@@ -27,4 +30,14 @@ async def hello(_: Call, __: Empty) -> api_pb2.ClientHelloResponse:
 
 @CONTROL.unary("WorkspaceNameLookup")
 async def look_up_workspace(_: Call, __: Empty) -> api_pb2.WorkspaceNameLookupResponse:
-    return api_pb2.WorkspaceNameLookupResponse(workspace_name="local", username="local")
+    return api_pb2.WorkspaceNameLookupResponse(workspace_name=WORKSPACE, username=WORKSPACE)
+
+
+@CONTROL.unary("TokenInfoGet")
+async def tell_token(call: Call, _: api_pb2.TokenInfoGetRequest) -> api_pb2.TokenInfoGetResponse:
+    return api_pb2.TokenInfoGetResponse(
+        token_id=call.metadata.get("x-modal-token-id", ""),
+        workspace_id=WORKSPACE,
+        workspace_name=WORKSPACE,
+        user_identity=api_pb2.UserIdentity(user_id=WORKSPACE, username=WORKSPACE),
+    )
