@@ -9,6 +9,8 @@ import pytest
 from modal.exception import Error, ImageBuildError
 
 from support.engine import local_engine
+from trebuchet.emulator.world.dockerfile import read_stage
+from trebuchet.emulator.world.errors import NotServedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,3 +240,20 @@ def test_nothing_outside_of_the_context_is_copied(engine: Engine, context: Path)
 def test_added_files_are_those_that_copies_sent(engine: Engine, context: Path) -> None:
     image = dockerfile("COPY a.txt /opt/one", "ADD a.txt /opt/two/", context_dir=context)
     assert engine.run("cat", "/opt/one", "/opt/two/a.txt", image=image) == (0, "a.txt\n" * 2)
+
+
+def test_uv_comes_from_its_image_to_where_a_dockerfile_wants_it(engine: Engine) -> None:
+    image = dockerfile("COPY --from=ghcr.io/astral-sh/uv:latest /uv /uvx /bin/", "RUN uv --version > /opt/uv")
+    code, output = engine.run("sh", "-c", "cat /opt/uv; ls -l /bin/uvx", image=image)
+    assert code == 0
+    assert output.startswith("uv ")
+    assert "/bin/uvx" in output
+
+
+def test_an_argument_before_the_base_is_known_in_its_name_and_where_it_is_asked_for() -> None:
+    lines = ["# syntax=x", "ARG TAG=1 OTHER", "FROM python:${TAG}-slim AS it", "ARG TAG", "RUN true"]
+    stage = read_stage(lines, {})
+    assert (stage.base, str(stage.commands[0])) == ("python:1-slim", "ARG TAG=1")
+    assert read_stage(lines, {"TAG": "2"}).base == "python:2-slim"
+    with pytest.raises(NotServedError, match="one stage"):
+        read_stage([*lines, "FROM scratch"], {})

@@ -6,6 +6,7 @@ import os
 import time
 
 from support.sandboxes import processes_with, until
+from trebuchet.emulator.process.defaults import SEARCH_PATH
 from trebuchet.emulator.process.isolation import Isolation, find_isolation
 from trebuchet.emulator.process.spec import Bind
 
@@ -25,6 +26,16 @@ def test_a_process_has_a_home_and_a_work_folder_of_its_own(drive):
         assert (ended.state.exit_code, ended.state.cause) == (3, "exit")
         await sandboxes.host.cleanup(ended.folder)
         assert not (ended.folder / "root").exists()
+
+    drive(body, isolation=_PLAIN)
+
+
+def test_what_an_image_puts_before_the_usual_search_path_comes_before_its_own(drive):
+    async def body(sandboxes):
+        ended = await sandboxes.run(
+            "echo $PATH | cut -d: -f1; python3 -c 'print(6 * 7)'", env={"PATH": f"/opt/mine:{SEARCH_PATH}"}
+        )
+        assert ended.stdout == b"/opt/mine\n42\n", ended
 
     drive(body, isolation=_PLAIN)
 

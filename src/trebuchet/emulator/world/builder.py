@@ -45,6 +45,8 @@ _MB = 1_000_000
 _TELL_EVERY_S = 2.0
 _LOGIN = ("REGISTRY_USERNAME", "REGISTRY_PASSWORD")
 _UV_IMAGE = "--from=ghcr.io/astral-sh/uv:"
+_UV_OF_THE_SDK = "/.uv/"
+_NO_UV = "There is no uv on this machine to install packages with."
 _NO_PYTHON = "add_python is not served by the local engine: use an image that has Python."
 
 
@@ -155,7 +157,7 @@ class Builder:
         """The layer of a `COPY` that the SDK itself asks for, put together without a process."""
         source, _, target = command.rest.rpartition(" ")
         if command.flags:
-            is_uv = f"{command.flags[0]} {source}".startswith(_UV_IMAGE)
+            is_uv = command.flags[0].startswith(_UV_IMAGE) and target.startswith(_UV_OF_THE_SDK)
             return await asyncio.to_thread(self._uv_layer, target) if is_uv else None
         if source == "." and target == "/" and image.context_mount_id:
             return await self._mounts.layer(image.context_mount_id)
@@ -166,18 +168,37 @@ class Builder:
         return None
 
     async def _copy(self, image: Image, command: Command, work: _Work, output: BuildLog) -> None:
-        copying = read_copying(command, work.manner)
-        if not image.context_mount_id:
+        flags = tuple(flag for flag in command.flags if not flag.startswith(_UV_IMAGE))
+        copying = read_copying(replace(command, flags=flags), work.manner)
+        if flags != command.flags:
+            context = await asyncio.to_thread(self._uv_folder)
+        elif image.context_mount_id:
+            context = await self._mounts.layer(image.context_mount_id)
+        else:
             raise InvalidError(f"`{command}`: no files were sent with this image.")
-        context = await self._mounts.layer(image.context_mount_id)
         program = await asyncio.to_thread(copying.program, context)
-        step = _Step(str(command), program, _key(image.context_mount_id, json.dumps(program)))
+        step = _Step(str(command), program, _key(context.name, json.dumps(program)))
         await self._make(step, work, output, {}, (Bind(source=context, target=CONTEXT),))
+
+    def _uv_folder(self) -> Path:
+        """A folder that stands for the image that uv comes in: it has this machine's uv and uvx."""
+        programs = uv_programs()
+        if not programs:
+            raise ConflictError(_NO_UV)
+        facts = [(program.name, program.stat()) for program in programs]
+        versions = [(name, found.st_size, found.st_mtime_ns) for name, found in facts]
+        folder = self._layers / _key("uv", json.dumps(versions))
+        if not folder.is_dir():
+            draft = make_private_folder(self._layers / new_id("making"))
+            for program in programs:
+                shutil.copy2(program, draft / program.name)
+            _settle(draft, folder)
+        return folder
 
     def _uv_layer(self, target: str) -> Path:
         programs = uv_programs()
         if not programs:
-            raise ConflictError("There is no uv on this machine to install packages with.")
+            raise ConflictError(_NO_UV)
         return self._layer_of_one(_key("uv", target), target, lambda place: shutil.copy2(programs[0], place))
 
     def _file_layer(self, digest: str, target: str) -> Path:

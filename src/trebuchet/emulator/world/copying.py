@@ -86,6 +86,8 @@ def read_copying(command: Command, manner: Manner) -> Copying:
     *sources, target = _words(command, manner) or ["", ""]
     if not sources or not all(sources) or not target:
         raise InvalidError(f"`{command}` needs a source and a target.")
+    if ".." in PurePosixPath(target).parts or "\0" in target:
+        raise InvalidError(f"`{command}`: {target!r} must lead nowhere upwards.")
     place = below(manner, target) or target
     return Copying(
         sources=tuple(_checked(command, source) for source in sources),
