@@ -110,9 +110,14 @@ def test_a_file_that_never_comes_to_rest_is_an_error_and_no_mixture(bench: Bench
 def test_what_is_removed_meanwhile_is_left_out_of_a_folder(bench: Bench, tmp_path: Path) -> None:
     key = up(bench, f"echo kept > /outputs/small; {WAIT}; rm /outputs/large; echo removed; sleep 60")
     wait_until(lambda: "small" in {file.path for file in bench.launcher.outputs(key).list()})
-    pulls = [start(bench, key, tmp_path / "all"), start(bench, key, tmp_path / "one", "large")]
-    wait_until(lambda: (tmp_path / "all/small").exists() and parts(tmp_path / "all") + parts(tmp_path) >= 3)
-    go_on(bench, key)
+    pulls = [start(bench, key, tmp_path / "all")]
+    wait_until(lambda: (tmp_path / "all/small").exists() and parts(tmp_path / "all"))
+    with held(pulls[0]):
+        pulls.append(start(bench, key, tmp_path / "one", "large"))
+        wait_until(lambda: parts(tmp_path))
+        with held(pulls[1]):
+            go_on(bench, key)
+            wait_until(lambda: "large" not in {file.path for file in bench.launcher.outputs(key).list()})
     assert "large was removed by the job while its outputs were brought" in finished(pulls[0])
     assert [file.name for file in (tmp_path / "all").iterdir()] == ["small"]
     _, told = pulls[1].communicate(timeout=100)
