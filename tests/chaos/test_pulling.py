@@ -12,7 +12,7 @@ import pytest
 
 from support.bench import Bench, bench_at
 from support.engine import wait_until
-from support.pulls import SLOWLY, digest, finished, parts, start
+from support.pulls import digest, finished, parts, start
 from trebuchet.engines.base import STRETCH_BYTES
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PARTS = 12
 SIZE = PARTS * STRETCH_BYTES - 1_000
+NEVER = {"call": "VolumeGetFile2", "action": "delay", "seconds": 600}
 LARGE = f"head -c {SIZE} /dev/urandom > /outputs/large; sha256sum /outputs/large | cut -c -64"
 
 
@@ -39,8 +40,8 @@ def large(bench: Bench) -> tuple[str, str]:
 
 
 def cut_off(bench: Bench, key: str, folder: Path, *, after: int) -> None:
-    """Kill a transfer when it has brought so many stretches."""
-    bench.engine.set_faults(SLOWLY)
+    """Kill a transfer when it has brought so many stretches, more of which it is not given."""
+    bench.engine.set_faults({**NEVER, "after": after - parts(folder)})
     process = start(bench, key, folder)
     wait_until(lambda: parts(folder) >= after)
     process.send_signal(signal.SIGKILL)
