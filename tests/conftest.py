@@ -52,6 +52,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     What a test launches there it names uniquely, and it looks at nothing else.
     """
+    from support.engine import make_shared_base
+
+    make_shared_base()
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TREBUCHET_HOME", str(folder))
@@ -62,6 +65,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A state folder for this test alone, in which nothing has ever happened."""
+    from support.engine import make_shared_base
+
+    make_shared_base()
     folder = tmp_path / "home"
     monkeypatch.setenv("TREBUCHET_HOME", str(folder))
     yield folder

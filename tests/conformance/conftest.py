@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.engine import make_shared_base
 from trebuchet.engines import engine_for
 from trebuchet.engines.modal import SdkEngine
 from trebuchet.sandbox import SandboxSpec
@@ -106,6 +107,7 @@ def engines(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[str], tuple[SdkEngine, Settings]]]:
     made: dict[str, tuple[SdkEngine, Settings]] = {}
+    make_shared_base()
 
     def engine(cloud: str) -> tuple[SdkEngine, Settings]:
         if cloud not in made:

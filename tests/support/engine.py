@@ -5,13 +5,17 @@ Its daemon stays until it is told to go: on a slow machine a test comes back aft
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import modal
@@ -19,10 +23,10 @@ import pytest
 
 from trebuchet.emulator import daemon
 from trebuchet.emulator.endpoint import daemon_lives
+from trebuchet.emulator.process.host import ProcessHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 DEADLINE_S = 30.0
 
@@ -117,6 +121,7 @@ def local_engine(state: Path, *, env: Mapping[str, str] | None = None) -> Iterat
         env: Variables for the daemon, `TREBUCHET_LOCAL_GPUS` say.
     """
     env = dict(env or {})
+    make_shared_base()
     with _variables(env):
         endpoint = daemon.ensure(state, idle_timeout_s=0)
     try:
@@ -131,6 +136,22 @@ def local_engine(state: Path, *, env: Mapping[str, str] | None = None) -> Iterat
             client.close()
     finally:
         daemon.stop(state)
+
+
+def make_shared_base() -> None:
+    """Make what the sandboxes of all engines stand on, so that nobody's deadline contains it."""
+    if base := os.environ.get("TREBUCHET_LOCAL_BASE"):
+        _make_base(Path(base))
+
+
+@cache
+def _make_base(base: Path) -> None:
+    async def make() -> None:
+        async with ProcessHost(Path(state), layers=base) as host:
+            await host.isolation()
+
+    with tempfile.TemporaryDirectory() as state:
+        asyncio.run(make())
 
 
 def connect(endpoint: daemon.Endpoint) -> modal.Client:

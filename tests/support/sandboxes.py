@@ -69,6 +69,13 @@ class Sandboxes:
         raise AssertionError(f"it ended and never printed {text!r}: {bytes(seen)!r}")
 
 
+async def warm_up(state: Path) -> None:
+    """Make the layers that all sandboxes share, which takes seconds, and run a first one."""
+    async with ProcessHost(state) as host:
+        ended = await Sandboxes(host, state).run("true")
+        assert ended.state.exit_code == 0, ended
+
+
 def end_now(state: Path, folder: Path) -> None:
     async def end() -> None:
         async with ProcessHost(state) as host:

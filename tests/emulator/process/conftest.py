@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.sandboxes import Ended, Sandboxes, end_now
+from support.sandboxes import Ended, Sandboxes, end_now, warm_up
 from trebuchet.emulator.process.host import ProcessHost
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ PATIENCE_S = 60
 
 @pytest.fixture(scope="session")
 def engine_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A state directory; the shared layers in it are made once."""
+    """A state directory; the shared layers in it are made once, and not while a test looks at the clock."""
     state = tmp_path_factory.mktemp("engine")
+    asyncio.run(warm_up(state))
     yield state
     for folder in (state / "sandboxes").glob("*"):
         with contextlib.suppress(Exception):
