@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +73,7 @@ class Bench:
         return Launcher(self.launcher.settings)
 
     def keepers(self) -> list[int]:
-        """Processes that keep this home."""
+        """Processes that keep this home, or are about to leave one behind that does."""
         found = []
         for entry in os.scandir("/proc"):
             if entry.name.isdecimal():
@@ -82,10 +82,19 @@ class Bench:
                     found.append(int(entry.name))
         return found
 
+    def keepers_at_work(self) -> list[int]:
+        """Of the keepers those that have the lock, and the pipe that whoever has it opens."""
+        return [pid for pid in self.keepers() if any(file.endswith(".wake") for file in _files_of(pid))]
+
     def kill_keepers(self) -> None:
-        for pid in self.keepers():
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not self.keepers())
+        def none_is_left() -> bool:
+            found = self.keepers()
+            for pid in found:
+                with suppress(ProcessLookupError):  # One that starts a keeper leaves by itself.
+                    os.kill(pid, signal.SIGKILL)
+            return not found
+
+        wait_until(none_is_left)
 
 
 def _command_of(pid: str) -> str:
@@ -93,6 +102,16 @@ def _command_of(pid: str) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
+
+
+def _files_of(pid: int) -> list[str]:
+    """The names of what a process has open."""
+    found: list[str] = []
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found.append(descriptor.readlink().name)
+    return found
 
 
 @contextmanager

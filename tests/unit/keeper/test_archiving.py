@@ -58,7 +58,7 @@ def test_a_job_that_nobody_looks_at_is_archived_at_its_end(bench: Bench) -> None
 
 def test_a_keeper_that_was_killed_is_followed_by_one_that_archives(bench: Bench) -> None:
     job = bench.up("echo one; until test -e /tmp/go; do sleep 0.1; done; echo two")
-    wait_until(lambda: len(bench.keepers()) == 1)
+    wait_until(bench.keepers_at_work)
     bench.kill_keepers()
     bench.launcher.status()  # Any command that looks at unfinished jobs will do.
     bench.launcher.inside(job.key).exec(["touch", "/tmp/go"])
@@ -68,7 +68,7 @@ def test_a_keeper_that_was_killed_is_followed_by_one_that_archives(bench: Bench)
 
 def test_it_starts_no_engine_that_was_stopped(bench: Bench) -> None:
     job = bench.up("sleep 1")
-    wait_until(lambda: len(bench.keepers()) == 1)
+    wait_until(bench.keepers_at_work)
     bench.engine.kill()
     engine = bench.launcher.contexts.of("local").engine
     for _ in range(40):  # The keeper would have looked by then.
@@ -81,9 +81,9 @@ def test_it_starts_no_engine_that_was_stopped(bench: Bench) -> None:
 
 def test_it_leaves_when_its_folder_is_cleared_and_makes_nothing_anew(bench: Bench) -> None:
     bench.up("sleep 60")
-    wait_until(lambda: len(bench.keepers()) == 1)
+    wait_until(bench.keepers_at_work)
     bench.launcher.close()
-    [keeper] = bench.keepers()
+    [keeper] = bench.keepers_at_work()
     os.kill(keeper, signal.SIGSTOP)  # Clearing takes a moment, and it may look just then.
     for entry in [entry for entry in bench.home.iterdir() if entry.name != "local"]:
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
