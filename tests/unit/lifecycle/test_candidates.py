@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SCRIPT = 'echo "$SKYPILOT_NUM_GPUS_PER_NODE GPUs for $WHO, resumed: ${TREBUCHET_RESUME-no}"'
 
 
-def up(bench: Bench, run: str, *, wait_for_gpu: float | None = 0.5) -> JobStatus:
+def up(bench: Bench, run: str, *, wait_for_gpu: float | None = 2.0) -> JobStatus:
     """Launch what prefers two H100 and can do with one A100."""
     either = ({"accelerators": "H100:2"}, {"accelerators": "A100-80GB"})
     resources = JobResources(cloud="local", any_of=either)

@@ -32,7 +32,7 @@ def has_failed_for_want_of_a_gpu(launcher: Launcher, status: JobStatus) -> bool:
 
 def test_the_keeper_stops_asking_when_the_time_is_over(bench: Bench) -> None:
     bench.engine.hold_gpus(H100=4)
-    status = bench.up("sleep 60", gpu="H100", wait_for_gpu=0.5)
+    status = bench.up("sleep 60", gpu="H100", wait_for_gpu=2.0)
     ledger = bench.launcher.contexts.ledger
     wait_until(lambda: (job := ledger.job(status.key)) is not None and job.end_at is not None)
     assert has_failed_for_want_of_a_gpu(bench.launcher, status)
@@ -70,7 +70,7 @@ def test_a_job_started_again_asks_no_longer_than_the_first_time(bench: Bench) ->
     bench.kill_keepers()
     ledger = launcher.contexts.ledger
     job = bench.job("until [ -e /tmp/go ]; do sleep 0.1; done; exit 1", gpu="H100:4", max_restarts=3)
-    status = launcher.up(job, bench.cluster, wait_for_gpu=0.5)[1]
+    status = launcher.up(job, bench.cluster, wait_for_gpu=2.0)[1]
     wait_until(lambda: launcher.find(status.key, cached=True).state is JobState.RUNNING)
     bench.engine.hold_gpus(H100=4)
     bench.engine.get(status.id).exec("touch", "/tmp/go").wait()
