@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    import modal
+
     from conftest import Bench
 
 NUMBERS = "for i in $(seq 300); do echo line $i; done"
@@ -62,7 +64,7 @@ def test_a_silent_job_has_an_empty_log(bench: Bench) -> None:
 
 
 def test_streams_are_told_apart(bench: Bench) -> None:
-    sandbox_id = bench.shell("echo out; sleep 0.4; echo err >&2; sleep 0.4; echo out again")
+    sandbox_id = one_by_one(bench, "echo out", "echo err >&2", "echo out again").object_id
 
     assert bench.text(sandbox_id) == "out\nerr\nout again\n"
     assert joined(bench, sandbox_id, source="stdout") == "out\nout again\n"
@@ -71,7 +73,7 @@ def test_streams_are_told_apart(bench: Bench) -> None:
 
 
 def test_times_are_aware_and_in_order(bench: Bench) -> None:
-    sandbox_id = bench.shell("echo 1; sleep 0.4; echo 2; sleep 0.4; echo 3")
+    sandbox_id = one_by_one(bench, "echo 1", "echo 2", "echo 3").object_id
     bench.wait(sandbox_id)
 
     times = [entry.timestamp for entry in bench.engine.logs(sandbox_id, follow=True)]
@@ -81,16 +83,16 @@ def test_times_are_aware_and_in_order(bench: Bench) -> None:
 
 
 def test_since_leaves_out_what_came_before(bench: Bench) -> None:
-    sandbox_id = bench.shell("echo early; sleep 1; echo late")
-    entries = list(bench.engine.logs(sandbox_id, follow=True))
-    cut = entries[-1].timestamp - timedelta(seconds=0.5)
+    sandbox_id = one_by_one(bench, "echo early", "echo late").object_id
+    early, late = (entry.timestamp for entry in bench.engine.logs(sandbox_id, follow=True))
+    cut = early + (late - early) / 2
 
     assert joined(bench, sandbox_id, since=cut) == "late\n"
     assert bench.text(sandbox_id, since=cut) == "late\n"
 
 
 def test_the_tail_is_the_end(bench: Bench) -> None:
-    sandbox_id = bench.shell("for i in 1 2 3 4 5; do echo $i; sleep 0.4; done")
+    sandbox_id = one_by_one(bench, *(f"echo {number}" for number in range(1, 6))).object_id
     bench.wait(sandbox_id)
     bench.until(lambda: joined(bench, sandbox_id).endswith("5\n"), "the last line arrives")
 
@@ -99,10 +101,14 @@ def test_the_tail_is_the_end(bench: Bench) -> None:
 
 
 def test_a_follower_goes_on_after_the_tail(bench: Bench) -> None:
-    sandbox_id = bench.shell("echo 1; sleep 0.4; echo 2; read -t 3 < /dev/zero; echo 3", workdir="/tmp")
+    sandbox = one_by_one(bench, "echo 1", "echo 2", "read go; echo 3")
+    sandbox_id = sandbox.object_id
     bench.until(lambda: joined(bench, sandbox_id).endswith("2\n"), "it gets that far")
 
-    assert bench.text(sandbox_id, tail=1) == "2\n3\n"
+    entries = bench.engine.logs(sandbox_id, follow=True, tail=1)
+    assert next(entries).message == "2\n"
+    go_on(sandbox)
+    assert "".join(entry.message for entry in entries) == "3\n"
 
 
 def test_output_that_is_no_text_is_shown_as_well_as_can_be(bench: Bench) -> None:
@@ -143,6 +149,20 @@ def test_the_first_entry_of_a_long_log_comes_before_the_last_is_read(bench: Benc
     first = list(itertools.islice(bench.engine.logs(sandbox_id), 1))
 
     assert first[0].message.startswith("x")
+
+
+def one_by_one(bench: Bench, *commands: str) -> modal.Sandbox:
+    """A sandbox that runs each command when what the one before has printed, a line, is in the log."""
+    sandbox = bench.engine.handle(bench.shell("; read go; ".join(commands)))
+    for lines in range(1, len(commands)):
+        bench.until(lambda lines=lines: joined(bench, sandbox.object_id).count("\n") == lines, "a line")
+        go_on(sandbox)
+    return sandbox
+
+
+def go_on(sandbox: modal.Sandbox) -> None:
+    sandbox.stdin.write("go\n")
+    sandbox.stdin.drain()
 
 
 def joined(bench: Bench, sandbox_id: str, **options: object) -> str:

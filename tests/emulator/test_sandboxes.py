@@ -188,7 +188,11 @@ def test_an_argument_the_kernel_would_not_take_is_refused_before_anything_is_mad
 @both_versions
 def test_logs_can_be_had_by_time_and_source(engine: Engine, options: dict[str, str]) -> None:
     before = datetime.now(UTC)
-    sandbox = engine.create("sh", "-c", "echo one; echo two >&2; sleep 0.1; echo three", **options)
+    script = "echo one; echo two >&2; read go; echo three"
+    sandbox = engine.create("sh", "-c", script, **options)
+    wait_until(lambda: {entry.message for entry in sandbox.logs.fetch(since=before)} == {"one\n", "two\n"})
+    sandbox.stdin.write("go\n")
+    sandbox.stdin.drain()
     sandbox.wait()
     entries = list(sandbox.logs.fetch(since=before))
     assert {(entry.source, entry.message) for entry in entries} == {
