@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -173,26 +174,37 @@ def test_one_is_published_under_a_name(engine: Engine) -> None:
 def test_its_time_runs_out(own_engine: Engine) -> None:
     sandbox = own_engine.create("sleep", "300")
     run(sandbox, "echo 1 > /root/file")
-    short = sandbox.snapshot_filesystem(ttl=1)
+    passing, short = sandbox.snapshot_filesystem(ttl=1), sandbox.snapshot_filesystem(ttl=3600)
     layer = own_engine.state / "layers" / f"snapshot-{short.object_id}"
     on_it = own_engine.create("sleep", "300", image=short)
     kept = on_it.snapshot_filesystem()
-
-    def is_gone() -> bool:
-        try:
-            own_engine.create("true", image=modal.Image.from_id(short.object_id, client=own_engine.client))
-        except NotFoundError:
-            return True
-        return False
-
-    wait_until(is_gone)
-    assert run(on_it, "cat /root/file") == "1\n"
+    wait_until(lambda: is_gone(own_engine, passing))
+    assert not is_gone(own_engine, short)
+    own_engine.kill()
+    let_run_out(own_engine, short)
+    own_engine.start()
+    assert is_gone(own_engine, short)
+    assert run(own_engine.get(on_it.object_id), "cat /root/file") == "1\n"
     for alive in (sandbox, on_it):
-        alive.terminate(wait=True)
+        own_engine.get(alive.object_id).terminate(wait=True)
     own_engine.kill()
     own_engine.start()  # looks for what it can remove at once
     assert own_engine.run("cat", "/root/file", image=kept) == (0, "1\n")
     assert layer.is_dir()  # the other is made of it
+
+
+def is_gone(engine: Engine, image: modal.Image) -> bool:
+    try:
+        engine.create("true", image=modal.Image.from_id(image.object_id, client=engine.client))
+    except NotFoundError:
+        return True
+    return False
+
+
+def let_run_out(engine: Engine, image: modal.Image) -> None:
+    """Write down for an engine that does not run that the time of a snapshot is over."""
+    record = engine.state / "images" / f"{image.object_id}.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"expires_at": 1.0}))
 
 
 def test_what_nobody_needs_any_more_is_removed(own_engine: Engine) -> None:
