@@ -217,12 +217,16 @@ def test_its_death_costs_running_sandboxes_nothing(own_engine: Engine) -> None:
 
 
 def test_what_ends_while_there_is_no_daemon_is_known_to_the_next(own_engine: Engine) -> None:
-    ends = own_engine.create("sh", "-c", "sleep 0.5; echo late; exit 9")
-    times_out = own_engine.create("sleep", "60", timeout=1)
+    volume = modal.Volume.from_name("tells", create_if_missing=True).hydrate(client=own_engine.client)
+    script = "until test -e /tells/go; do sleep 0.05; done; echo late; exit 9"
+    ends = own_engine.create("sh", "-c", script, volumes={"/tells": volume})
+    times_out = own_engine.create("sleep", "60", timeout=5)
     terminated = own_engine.create("sleep", "60")
     terminated.terminate()
     wait_until(lambda: _has_begun(own_engine, ends.object_id) and _has_begun(own_engine, times_out.object_id))
     own_engine.kill()
+    assert _has_begun(own_engine, ends.object_id)
+    (own_engine.state / "volumes" / volume.object_id / "go").touch()
     wait_until(
         lambda: (
             _ended_in_trace(own_engine, ends.object_id) and _ended_in_trace(own_engine, times_out.object_id)
