@@ -73,6 +73,8 @@ def test_other_sandboxes_files_and_processes_are_not_seen(engine: Engine) -> Non
 
 
 def test_no_process_of_the_host_can_be_signalled(engine: Engine) -> None:
+    mark = uuid.uuid4().hex
+    neighbour = engine.create("sleep", "3003", tags={"mark": mark})
     target = subprocess.Popen(["sleep", "3002"])
     try:
         pids = [str(target.pid), str(engine.endpoint.pid), str(os.getpid())]
@@ -82,7 +84,8 @@ def test_no_process_of_the_host_can_be_signalled(engine: Engine) -> None:
         assert output.split() == ["no"] * 3
         engine.run("python3", "-c", "import os; os.kill(-1, 9)")
         assert target.poll() is None
-        assert engine.listed() == []  # it still answers
+        assert engine.listed(mark=mark) == [neighbour.object_id]  # it still answers
+        neighbour.terminate()
     finally:
         target.kill()
         target.wait()
