@@ -60,7 +60,7 @@ def test_a_follower_survives_the_daemons_death(own_bench: Bench) -> None:
 
 def test_every_question_brings_a_dead_daemon_back(own_bench: Bench) -> None:
     engine = own_bench.engine
-    sandbox_id = own_bench.shell("sleep 8; exit 7", tags={"mark": "m"}, name="again")
+    sandbox_id = own_bench.shell("read go; exit 7", tags={"mark": "m"}, name="again")
     for ask in (
         lambda: engine.find({"mark": "m"}) == [sandbox_id],
         lambda: engine.find_by_name("again") == sandbox_id,
@@ -70,6 +70,9 @@ def test_every_question_brings_a_dead_daemon_back(own_bench: Bench) -> None:
     ):
         kill_daemon(own_bench)
         assert ask()
+    stdin = engine.handle(sandbox_id).stdin
+    stdin.write("go\n")
+    stdin.drain()
     kill_daemon(own_bench)
     assert own_bench.wait(sandbox_id).exit_code == 7
 
