@@ -204,10 +204,6 @@ class ProcessHost:
         (folder / framing.TERMINATE).touch(mode=0o600)
         self._send(folder, {"do": "terminate", "folder": _name_of(folder)})
 
-    def termination_asked(self, folder: Path) -> bool:
-        """Whether `terminate` was called, by this daemon or an earlier one."""
-        return (folder / framing.TERMINATE).exists()
-
     def read_log(self, folder: Path, offset: int = 0, limit: int = READ_LIMIT) -> tuple[list[LogRecord], int]:
         """Whole records from `offset` on (0, or what an earlier call returned), about `limit` bytes of them.
 

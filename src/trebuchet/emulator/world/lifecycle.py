@@ -185,7 +185,7 @@ class Lifecycle:
 
     def _unless_ended(self, sandbox: Sandbox, result: Result) -> Result:
         """One that was to end anyway has ended as it was told, whatever kept it from starting meanwhile."""
-        return _TERMINATED if self._host.termination_asked(sandbox.process) else result
+        return _TERMINATED if sandbox.is_to_end else result
 
     def _move_in(self, sandbox: Sandbox) -> None:
         if not sandbox.moved_in:

@@ -269,9 +269,7 @@ def result_of(state: ProcessState, standing: Standing) -> Result:
     if state.phase == "lost":
         return Result(outcome=Outcome.LOST, exit_code=1, message=_why_lost(state.started_at))
     if state.cause == "start_failed":
-        # Only a command that cannot be executed has a code of its own then: all else was there.
-        outcome = Outcome.NOT_STARTED if code is None else Outcome.FAILURE
-        return Result(outcome=outcome, exit_code=code or 1, message=state.message)
+        return Result(outcome=Outcome.NOT_STARTED, exit_code=code or 1, message=state.message)
     if state.cause in _ENDED_BY_THE_ENGINE:
         outcome, known_code = _ENDED_BY_THE_ENGINE[state.cause]
         return Result(outcome=outcome, exit_code=known_code, message=state.message)
