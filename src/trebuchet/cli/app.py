@@ -137,6 +137,10 @@ def run_command_line(arguments: Sequence[str] | None = None) -> NoReturn:
         report(error, debug=session.debug)
         code = exit_code_of(error)
         _drop_what_cannot_be_written()
+        if isinstance(
+            error, OSError
+        ):  # What was being read for it may still come: nobody is to hear of that.
+            _leave_at_once(code)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -61,37 +61,40 @@ def attach(
     mark = f"{_MARK}={secrets.token_hex(8)}"
     with translated():
         process = sandbox.exec(*_MARKED, mark, *argv, text=False)
+    done = SimpleQueue[int | BaseException]()
     parts = (
         partial(_wait, process),
-        partial(_pump, process.stdout, stdout or sys.stdout.buffer),
-        partial(_pump, process.stderr, sys.stderr.buffer),
+        partial(_pump, process.stdout, stdout or sys.stdout.buffer, done.put),
+        partial(_pump, process.stderr, sys.stderr.buffer, done.put),
     )
     source = _descriptor(stdin or sys.stdin)
     threading.Thread(target=feed, args=(process.stdin, source), daemon=True).start()
+    for part in parts:
+        _begin(part, done)
     try:
-        return _all_of(parts)
+        return _sum_of(done, len(parts))
     except BaseException:
         _end(sandbox, mark)
         raise
 
 
-def _all_of(parts: Sequence[Callable[[], int]]) -> int:
-    """Do things at the same time; the sum of what they give, or at once what the first that fails raises.
-
-    This thread waits on a queue alone, so that a signal always gets through.
-    """
-    done = SimpleQueue[int | BaseException]()
-
-    def do(part: Callable[[], int]) -> None:
+def _begin(part: Callable[[], int], done: SimpleQueue[int | BaseException]) -> None:
+    def do() -> None:
         try:
             done.put(part())
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             done.put(error)
 
-    for part in parts:
-        threading.Thread(target=do, args=(part,), daemon=True).start()
+    threading.Thread(target=do, daemon=True).start()
+
+
+def _sum_of(done: SimpleQueue[int | BaseException], count: int) -> int:
+    """The sum of what so many give, or at once what the first that fails raises.
+
+    The caller's thread waits on a queue alone, so that a signal always gets through.
+    """
     total = 0
-    for _ in parts:
+    for _ in range(count):
         outcome = done.get()
         if isinstance(outcome, BaseException):
             raise outcome
@@ -104,14 +107,27 @@ def _wait(process: Any) -> int:
         return process.wait()
 
 
-def _pump(stream: Iterable[bytes], sink: BinaryIO) -> int:
-    chunks = iter(stream)
+def _pump(stream: Iterable[bytes], sink: BinaryIO, fail: Callable[[BaseException], None]) -> int:
+    """Pass a stream on to its end.
+
+    It is read also where nobody takes it any more: of one left in the middle the SDK complains later.
+    """
+    chunks, lost = iter(stream), False
     while (chunk := _next(chunks)) is not None:
-        rest = memoryview(chunk)
-        while rest:
-            rest = rest[sink.write(rest) :]
-        sink.flush()
+        try:
+            if not lost:
+                _write(sink, chunk)
+        except (OSError, ValueError) as error:
+            lost = True
+            fail(error)
     return 0
+
+
+def _write(sink: BinaryIO, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[sink.write(rest) :]
+    sink.flush()
 
 
 def _next(chunks: Any) -> bytes | None:
