@@ -181,11 +181,7 @@ class Lifecycle:
 
     async def _never_starts(self, sandbox: Sandbox, why: str) -> None:
         await self._upkeep.finish(sandbox)
-        self._finish(sandbox, self._unless_ended(sandbox, _not_started(why)))
-
-    def _unless_ended(self, sandbox: Sandbox, result: Result) -> Result:
-        """One that was to end anyway has ended as it was told, whatever kept it from starting meanwhile."""
-        return _TERMINATED if sandbox.is_to_end else result
+        self._finish(sandbox, _not_started(why))
 
     def _move_in(self, sandbox: Sandbox) -> None:
         if not sandbox.moved_in:
@@ -207,8 +203,6 @@ class Lifecycle:
             state = await self._host.wait_end(sandbox.process)
         await self._upkeep.finish(sandbox)
         result = result_of(state, sandbox.standing)
-        if result.outcome is Outcome.NOT_STARTED:
-            result = self._unless_ended(sandbox, result)
         self._finish(sandbox, result, started_at=state.started_at, ended_at=state.ended_at)
         try:
             await self._host.cleanup(sandbox.process)
@@ -245,7 +239,12 @@ class Lifecycle:
         started_at: float | None = None,
         ended_at: float | None = None,
     ) -> None:
-        """Write the end down first: whatever is left undone after that, the next daemon does."""
+        """Write the end down first: whatever is left undone after that, the next daemon does.
+
+        One that was to end anyway has ended as it was told, whatever kept it from starting meanwhile.
+        """
+        if result.outcome is Outcome.NOT_STARTED and sandbox.is_to_end:
+            result = _TERMINATED
         try:
             self._move_in(sandbox)
             sandbox.now(
@@ -277,7 +276,7 @@ class Lifecycle:
             try:
                 sandbox.now(admitted=True, gpus=taken, started_at=self.clock.now())
             except OSError as error:
-                self._finish(sandbox, self._unless_ended(sandbox, _not_started(str(error))))
+                self._finish(sandbox, _not_started(str(error)))
             else:
                 self._starter.add(partial(self._start, sandbox, env))
 
@@ -312,7 +311,7 @@ class Lifecycle:
         elif sandbox.ask.has_inline_env and inline_env is None:
             # What it was to be given is lost. One who asks again gets a new one.
             self._by_key.pop(sandbox.ask.idempotency_key, None)
-            self._finish(sandbox, self._unless_ended(sandbox, _not_started(INTERRUPTED)))
+            self._finish(sandbox, _not_started(INTERRUPTED))
         else:
             self._start_again(sandbox, inline_env or {})
 
@@ -321,7 +320,7 @@ class Lifecycle:
             self._gpus.check(sandbox.ask.gpu)
             env = {**self._secrets.values_of(sandbox.ask.secret_ids), **inline_env}
         except (InvalidError, NotFoundError) as error:
-            self._finish(sandbox, self._unless_ended(sandbox, _not_started(str(error))))
+            self._finish(sandbox, _not_started(str(error)))
             return
         if sandbox.standing.admitted:
             self._starter.add(partial(self._start, sandbox, env))

@@ -33,10 +33,12 @@ def uncovered(
     for mount in mounts:
         cover.add(mount)
     seen = list["Manifest"]()
+    later: Iterable[str] = ()
     for file, manifest in reversed(list(zip(files, manifests, strict=True))):
-        seen.append(_without(manifest, file.target, cover))
-        for path in _arriving(file, manifest):
+        for path in later:
             cover.add(path)
+        seen.append(_without(manifest, file.target, cover))
+        later = _arriving(file, manifest)  # Of the first, which has the most, nobody asks.
     return seen[::-1]
 
 
@@ -68,8 +70,8 @@ def _steps(path: str) -> list[str]:
 
 def _arriving(file: Upload, manifest: Manifest) -> Iterable[str]:
     if not manifest.source.is_dir():
-        return [file.target]
-    return [f"{file.target}/{path}" for path in (*manifest.files, *manifest.links)]
+        return (file.target,)
+    return (f"{file.target}/{path}" for path in (*manifest.files, *manifest.links))
 
 
 def _without(manifest: Manifest, target: str, cover: _Cover) -> Manifest:
