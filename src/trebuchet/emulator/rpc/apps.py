@@ -59,14 +59,14 @@ async def list_environments(call: Call, _: Empty) -> api_pb2.EnvironmentListResp
 async def delete_environment(call: Call, request: api_pb2.EnvironmentDeleteRequest) -> Empty:
     """All that is in it goes before it, so that one who was cut off can ask again."""
     call.world.environments.check_removable(request.name)
-    for app in _apps_in(call, request.name):
+    for app in call.world.apps.within(request.name):
         _end_sandboxes(call, app.id)
     while volumes := call.world.volumes.named(request.name):
         for volume in volumes:
             with suppress(NotFoundError):  # another who asks for the same was faster
                 await asyncio.to_thread(call.world.volumes.delete, volume.id)
     # Nothing is waited for from here on, so that nothing comes to be in it any more.
-    for app in _apps_in(call, request.name):
+    for app in call.world.apps.within(request.name):
         _end_sandboxes(call, app.id)
         call.world.apps.forget(app)
     for secret in call.world.secrets.named(request.name):
@@ -86,7 +86,7 @@ async def get_app(call: Call, request: api_pb2.AppGetOrCreateRequest) -> api_pb2
 
 @CONTROL.unary("AppList")
 async def list_apps(call: Call, request: api_pb2.AppListRequest) -> api_pb2.AppListResponse:
-    found = _apps_in(call, call.environment(request.environment_name))
+    found = call.world.apps.within(call.environment(request.environment_name))
     return api_pb2.AppListResponse(apps=[_item(call, app) for app in found])
 
 
@@ -147,10 +147,6 @@ async def stop_app(call: Call, request: api_pb2.AppStopRequest) -> Empty:
     call.world.apps.get(request.app_id)
     _end_sandboxes(call, request.app_id)
     return Empty()
-
-
-def _apps_in(call: Call, environment: str) -> list[App]:
-    return [app for app in call.world.apps.all() if app.environment == environment]
 
 
 def _end_sandboxes(call: Call, app_id: str) -> None:

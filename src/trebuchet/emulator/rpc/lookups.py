@@ -48,8 +48,7 @@ async def list_tasks(call: Call, request: api_pb2.TaskListRequest) -> api_pb2.Ta
     if request.app_id:
         apps = [call.world.apps.get(request.app_id)]
     else:
-        environment = call.environment(request.environment_name)
-        apps = [app for app in call.world.apps.all() if app.environment == environment]
+        apps = call.world.apps.within(call.environment(request.environment_name))
     names = {app.id: app.name for app in apps}
     tasks = [
         api_pb2.TaskStats(

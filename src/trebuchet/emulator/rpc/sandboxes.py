@@ -186,8 +186,7 @@ def _get_from_name(
 async def list_unfinished(call: Call, request: api_pb2.SandboxListRequest) -> api_pb2.SandboxListResponse:
     if request.include_finished:
         raise NotServedError("The local engine does not list finished sandboxes.")
-    environment = call.environment(request.environment_name)
-    in_environment = (app.id for app in call.world.apps.all() if app.environment == environment)
+    in_environment = (app.id for app in call.world.apps.within(call.environment(request.environment_name)))
     app_ids = frozenset({request.app_id} if request.app_id else in_environment)
     found = call.world.sandboxes.page(
         before=request.before_timestamp, app_ids=app_ids, tags=unpack_tags(request.tags)

@@ -34,9 +34,10 @@ class Apps:
         self._by_name = {(app.environment, app.name): app for app in self._shelf if not app.ephemeral}
         self._endings: dict[str, asyncio.Event] = {}
 
-    def all(self) -> list[App]:
-        """Every app, by age."""
-        return sorted(self._shelf, key=lambda app: app.created_at)
+    def within(self, environment: str) -> list[App]:
+        """The apps of an environment, by age."""
+        found = [app for app in self._shelf if app.environment == environment]
+        return sorted(found, key=lambda app: app.created_at)
 
     def get(self, app_id: str) -> App:
         """The app of this id.
