@@ -13,7 +13,7 @@ import click
 
 from trebuchet.cli.console import accept_any_text, open_what_is_closed, show, tell_note
 from trebuchet.cli.failures import exit_code_of, report
-from trebuchet.cli.leaving import Detached, for_a_reader
+from trebuchet.cli.leaving import for_a_reader
 from trebuchet.cli.session import Session
 from trebuchet.cli.verb import session_options
 from trebuchet.version import __version__
@@ -130,17 +130,9 @@ def run_command_line(arguments: Sequence[str] | None = None) -> NoReturn:
         code = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=session)
         with for_a_reader():
             sys.stdout.flush()
-    except (Detached, KeyboardInterrupt, click.Abort) as leaving:
-        report(leaving, debug=session.debug)
-        _leave_at_once(exit_code_of(leaving))
     except BaseException as error:  # noqa: BLE001 - each becomes words and an exit code
         report(error, debug=session.debug)
-        code = exit_code_of(error)
-        _drop_what_cannot_be_written()
-        if isinstance(
-            error, OSError
-        ):  # What was being read for it may still come: nobody is to hear of that.
-            _leave_at_once(code)
+        _leave_at_once(exit_code_of(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -148,16 +140,6 @@ def _tell_warning(message: Warning | str, category: type[Warning], *_: object, *
     """A warning for the user in our own form; one for programmers is for their tests."""
     if issubclass(category, UserWarning):
         tell_note(str(message))
-
-
-def _drop_what_cannot_be_written() -> None:
-    """Let the interpreter's farewell not fail once more, with words and an exit code of its own."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def _leave_at_once(code: int) -> NoReturn:

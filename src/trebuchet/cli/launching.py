@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from trebuchet.cli.attached import Leave, exit_code_for, leaving_on_signals, watch
 from trebuchet.cli.console import printable, tell, tell_note
@@ -132,7 +132,7 @@ def launch_and_return(request: Request, form: Form | None) -> int:
             with progress_for(request.title) as progress:
                 status = request.launch(progress)
         except KeyboardInterrupt:
-            return _aborted(request, leave)
+            _abort(request, leave)
     if form == "json":
         print_json(status_record(status))
     else:
@@ -156,7 +156,7 @@ def launch_and_stay(request: Request) -> int:
             ended = watch(request.launcher, launched, progress)
     except (Detached, KeyboardInterrupt, ControlPlaneError) as going:
         if launched is None and isinstance(going, KeyboardInterrupt):
-            return _aborted(request, leave)
+            _abort(request, leave)
         if launched is not None:
             tell(f"detached: {request.title} goes on")
             _tell_how_to_come_back(launched)
@@ -170,9 +170,9 @@ def launch_and_stay(request: Request) -> int:
     return exit_code_for(ended)
 
 
-def _aborted(request: Request, leave: Leave) -> int:
+def _abort(request: Request, leave: Leave) -> NoReturn:
     tell(f"aborted: {request.title} was not launched, and nothing is left behind")
-    return leave.asked or INTERRUPTED
+    raise Detached(leave.asked or INTERRUPTED) from None
 
 
 def _tell_how_to_come_back(status: JobStatus) -> None:

@@ -11,7 +11,7 @@ import click
 from trebuchet.cli.attached import exit_code_for, leaving_on_signals
 from trebuchet.cli.console import printable, tell
 from trebuchet.cli.failures import exit_code_of
-from trebuchet.cli.leaving import INTERRUPTED
+from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.cli.render import print_statuses, summary
 from trebuchet.cli.waiting import wait_for_ends
 from trebuchet.errors import TrebuchetError
@@ -52,7 +52,7 @@ def launch_many(
         except KeyboardInterrupt:
             told = f"{len(there)} of {len(jobs)} were launched and go on; of the others nothing is left"
             tell(f"\naborted: {told}")
-            return leave.asked or INTERRUPTED
+            raise Detached(leave.asked or INTERRUPTED) from None
     launched = list["JobStatus"]()
     codes = [0]
     for job, result in zip(jobs, results, strict=True):

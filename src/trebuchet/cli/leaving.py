@@ -15,12 +15,13 @@ TERMINATED = 143
 
 
 class Detached(BaseException):
-    """This process is to go, and what it watches is to go on.
+    """This process is to go at once; what it has launched goes on.
 
-    Not an `Exception`: nothing on the way may take it for a failure of what it was doing.
+    Not an `Exception`: nothing on the way may take it for a failure of what it was doing. Nor an exit code
+    to return: calls that are still under way would print tracebacks in the interpreter's farewell.
 
     Attributes:
-        exit_code: One of those above.
+        exit_code: One of those above; 0 where leaving is how it ends.
     """
 
     def __init__(self, exit_code: int) -> None:

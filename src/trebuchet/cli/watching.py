@@ -14,6 +14,7 @@ import click
 
 from trebuchet.cli.background import in_background
 from trebuchet.cli.console import printable
+from trebuchet.cli.leaving import Detached
 from trebuchet.cli.meters import Meters, Taken
 from trebuchet.cli.render import live_table
 from trebuchet.errors import ControlPlaneError, NotFoundError
@@ -39,6 +40,7 @@ def watch_statuses(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) 
         look: Looks them up.
 
     Raises:
+        Detached: Ctrl-C came.
         UsageError: There is no terminal.
     """
     if not sys.stdout.isatty():
@@ -49,11 +51,11 @@ def watch_statuses(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) 
         for picture in in_background(_pictures(launcher, look)):
             _draw(picture)
     except KeyboardInterrupt:
-        pass  # That is how it ends.
+        raise Detached(0) from None  # That is how it ends, and the look that is under way is let go.
     finally:
         sys.stdout.write(_LEAVE)
         sys.stdout.flush()
-    click.echo(picture)
+        click.echo(picture)
 
 
 def _pictures(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) -> Iterator[str]:
