@@ -46,3 +46,16 @@ def test_a_progress_bar_is_one_of_the_last_lines(
     told = trebuchet("up", job_file(script)).err.splitlines()
     shown = [line for line in told if line.startswith("  | ")]
     assert shown == [*(f"  | {i}" for i in range(13, 21)), "  |  bar 3", "  | ?"]
+
+
+def test_each_attempts_output_is_shown_under_its_number(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All attempts have come and gone before anybody looks a second time.
+    monkeypatch.setenv("TREBUCHET_RESTART_PAUSE_S", "0")
+    script = 'printf "of $TREBUCHET_ATTEMPT"; exit 1'
+    answer = trebuchet("up", job_file(script, max_restarts=2, restart_on=["failure"]))
+    assert (answer.code, answer.out) == (1, "of 1\nof 2\nof 3")
+    told = answer.err.splitlines()
+    assert [line for line in told if line.startswith("attempt ")] == ["attempt 2:", "attempt 3:"]
+    assert [line for line in told if line.startswith("  | ")] == ["  | of 1", "  | of 2", "  | of 3"]

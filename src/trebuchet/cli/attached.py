@@ -6,9 +6,11 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trebuchet.cli.background import in_background
+from trebuchet.cli.console import tell
 from trebuchet.cli.leaving import HUNG_UP, INTERRUPTED, TERMINATED, Detached, for_a_reader
 from trebuchet.errors import ControlPlaneError, LaunchError
 from trebuchet.status import JobState, LogEntry, Reason
@@ -26,6 +28,17 @@ CANCELLED = 137
 
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Begun:
+    """From here on, output is another attempt's.
+
+    Attributes:
+        attempt: Its number.
+    """
+
+    attempt: int
 
 
 class Leave:
@@ -101,6 +114,10 @@ def watch(launcher: Launcher, launched: JobStatus, progress: Progress) -> JobSta
                 progress.stop()
                 write(seen)
                 last = seen.message[-1:] or last
+            elif isinstance(seen, Begun):
+                progress.stop()
+                _begin(seen, last)
+                last = "\n"
             else:
                 status = seen
                 if status.state is JobState.PENDING:
@@ -110,27 +127,42 @@ def watch(launcher: Launcher, launched: JobStatus, progress: Progress) -> JobSta
     return status
 
 
-def observe(launcher: Launcher, status: JobStatus) -> Iterator[JobStatus | LogEntry]:
-    """What a job does until its end: its status while it waits, then its output, then its last status."""
+def _begin(begun: Begun, last: str) -> None:
+    """Say whose output comes now, which begins a line of its own; `last` is what was written before it."""
+    if last != "\n":
+        with for_a_reader():
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+    tell(f"attempt {begun.attempt}:")
+
+
+def observe(launcher: Launcher, status: JobStatus) -> Iterator[JobStatus | Begun | LogEntry]:
+    """What a job does until its end: its status while it waits, then its output, then its last status.
+
+    The output of each attempt is given, also of one that has come and gone between two looks.
+    """
+    first = shown = status.attempt
     while True:
         for pause in _pauses():
             yield status
-            if status.state is not JobState.PENDING:
+            if status.state is not JobState.PENDING or status.attempt > shown:
                 break
             time.sleep(pause)
             status = launcher.find(status.key)
-        if status.reason is Reason.LAUNCH_FAILED:
+        if status.reason is Reason.LAUNCH_FAILED and status.attempt == shown:
             return  # There never was anything that could have printed.
-        attempt = status.attempt
-        yield from launcher.logs(status.key, follow=True, attempt=attempt)
+        if shown > first:
+            yield Begun(shown)
+        yield from launcher.logs(status.key, follow=True, attempt=shown)
         for pause in _pauses():  # The log's end announces the job's end, or its next attempt.
             status = launcher.find(status.key)
-            if status.done or status.attempt != attempt:
+            if status.done or status.attempt != shown:
                 break
             time.sleep(pause)
-        if status.done and status.attempt == attempt:
+        if status.done and status.attempt == shown:
             yield status
             return
+        shown += 1
 
 
 def _pauses() -> Iterator[float]:

@@ -71,7 +71,8 @@ def _tell_how_it_ended(status: JobStatus, pull: str) -> None:
 
 def _tell_last_lines(launcher: Launcher, key: str) -> None:
     try:
-        text = "".join(entry.message for entry in launcher.logs(key, tail=_LAST_LINES))
+        reading = launcher.logs_of([key], tail=_LAST_LINES, whole_lines=True)
+        text = "".join(piece.entry.message for piece in reading.pieces())
     except (ControlPlaneError, NotFoundError):
         return  # They were shown already, and how it ended is told all the same.
     if not text:
