@@ -193,7 +193,7 @@ def test_a_copy_that_fails_here_is_told_in_a_line_and_ends_in_the_job(
     (tmp_path / "here/3/in-the-way").touch()
     answer = trebuchet("cp", f"{job}:d/", "here/3/in-the-way/x")
     assert (answer.code, len(answer.err.splitlines()), answer.err[:7]) == (200, 1, "error: ")
-    assert not alive(trebuchet, job, "-chf")
+    wait_until(lambda: not alive(trebuchet, job, "-chf"))
 
 
 def test_a_copy_that_fails_in_the_job_does_not_wait_for_its_reader(
@@ -316,17 +316,19 @@ def test_a_reader_that_goes_ends_the_command(
     assert running.stdout.readline() == "READERGONE\n"
     running.stdout.close()
     assert (running.wait(timeout=60), running.stderr.read()) == (141, "")
-    assert not alive(trebuchet, job, "readergone")
+    wait_until(lambda: not alive(trebuchet, job, "readergone"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_leaving_an_exec_ends_the_command_and_what_it_started(
     trebuchet: Callable[..., Any], start: Callable[..., Any], job: str, number: int, code: int
 ) -> None:
-    script = f"trap '' TERM; sh -c 'echo begun; sleep 600' LEFT{code}; :"
+    # Processes that come and go all the time, since some are gone before they have been looked at.
+    churn = "while :; do /bin/true; done & "
+    script = f"trap '' TERM; {churn * 2} sh -c 'echo begun; sleep 600' LEFT{code}; :"
     running = start("exec", job, "--", "sh", "-c", script)
     assert running.stdout.readline() == "begun\n"
     assert alive(trebuchet, job, f"left{code}")
     running.send_signal(number)
     assert (running.wait(timeout=60), running.stderr.read()) == (code, "")
-    assert not alive(trebuchet, job, f"left{code}")
+    wait_until(lambda: not alive(trebuchet, job, f"left{code}"))

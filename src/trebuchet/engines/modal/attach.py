@@ -27,7 +27,8 @@ _MARKED = ("sh", "-c", 'export "$1"; shift; exec "$@"', "sh")
 _END = """
 signal=TERM
 for turn in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-  found=$(grep -lF "$1" /proc/[0-9]*/environ 2>/dev/null) || exit 0
+  found=$(grep -lF "$1" /proc/[0-9]*/environ 2>/dev/null)
+  [ "$found" ] || exit 0
   [ "$turn" -le 15 ] || signal=KILL
   for one in $found; do one=${one#/proc/}; kill -s $signal "${one%/environ}" 2>/dev/null; done
   sleep 0.1
