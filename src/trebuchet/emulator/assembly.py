@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.views import Sharing
 
 LOOPBACK = "127.0.0.1"
+HIGHEST_PORT = 65_535
 BACKLOG = 512
 
 
@@ -161,8 +162,7 @@ def _bind(state: Path, port: int | None) -> socket.socket:
         EmulatorError: The port asked for is taken.
     """
     note = state / "port"
-    kept = int(note.read_text()) if port is None and note.exists() else 0
-    for candidate in (port,) if port is not None else (kept, 0):
+    for candidate in (port,) if port is not None else (_noted_port(note), 0):
         # With the protocol named, asyncio turns off the delay that small packets have: 40 ms a call.
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -174,6 +174,15 @@ def _bind(state: Path, port: int | None) -> socket.socket:
         write_whole(note, str(listening.getsockname()[1]).encode())
         return listening
     raise EmulatorError(f"Port {port} on {LOOPBACK} is taken.", "Choose another, or none.")
+
+
+def _noted_port(note: Path) -> int:
+    """The port of the last daemon; 0, which is any, where it was not written down as one."""
+    try:
+        port = int(note.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return 0
+    return port if 0 < port <= HIGHEST_PORT else 0
 
 
 @asynccontextmanager

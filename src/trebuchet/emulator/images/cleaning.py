@@ -79,8 +79,7 @@ def prune(store: Path, keep: Callable[[], Collection[Path] | None]) -> int:
         kept_layers: set[str] = set()
         for root in (store / "roots").iterdir():
             if root / TREE in kept:
-                made_of = read_json(root / MADE_OF) or {}
-                kept_layers |= set(cast("list[str]", made_of.get("layers", [])))
+                kept_layers |= _layers_of(root)
             else:
                 discard(root)
         for layer in (store / "layers").iterdir():
@@ -89,6 +88,15 @@ def prune(store: Path, keep: Callable[[], Collection[Path] | None]) -> int:
         for blob in (store / "blobs").iterdir():
             blob.unlink()
         return max(0, before - usage(store).size)
+
+
+def _layers_of(root: Path) -> set[str]:
+    """The layers that an image was stacked from; none where that cannot be read: its files stay without."""
+    try:
+        made_of = read_json(root / MADE_OF) or {}
+    except ValueError:
+        return set()
+    return set(cast("list[str]", made_of.get("layers", [])))
 
 
 def _finished(folder: Path) -> list[Path]:

@@ -40,6 +40,7 @@ LARGEST_MESSAGE = 32 * 1024 * 1024
 FULL = {errno.ENOSPC, errno.EDQUOT}
 STATUSES: dict[type[Exception], Status] = {
     errors.NotFoundError: Status.NOT_FOUND,
+    errors.UnreadableError: Status.NOT_FOUND,
     errors.AlreadyExistsError: Status.ALREADY_EXISTS,
     errors.InvalidError: Status.INVALID_ARGUMENT,
     errors.ConflictError: Status.FAILED_PRECONDITION,

@@ -2,6 +2,7 @@
 
 WorldError
 ├── NotFoundError
+│   └── UnreadableError    it was written down, and that is damaged
 ├── AlreadyExistsError
 ├── InvalidError           the request makes no sense here, now or later
 ├── ConflictError          not in the state it is in
@@ -18,6 +19,10 @@ class WorldError(Exception):
 
 class NotFoundError(WorldError):
     """There is no such thing."""
+
+
+class UnreadableError(NotFoundError):
+    """It was written down, and that is damaged."""
 
 
 class AlreadyExistsError(WorldError):

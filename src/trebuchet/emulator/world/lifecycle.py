@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from trebuchet.emulator.disk import make_private_folder
+from trebuchet.emulator.disk import make_private_folder, set_aside
 from trebuchet.emulator.process.errors import NotRunningError, ProcessError
 from trebuchet.emulator.world.admission import Admission
 from trebuchet.emulator.world.clock import Clock
@@ -21,6 +21,7 @@ from trebuchet.emulator.world.errors import (
     ConflictError,
     InvalidError,
     NotFoundError,
+    UnreadableError,
     WorldError,
 )
 from trebuchet.emulator.world.sandbox import Ask, Outcome, Result, Sandbox, Standing, result_of
@@ -298,9 +299,11 @@ class Lifecycle:
     def _load_marked(self, marker: Path) -> tuple[Sandbox, dict[str, str] | None] | None:
         try:
             return Sandbox.load_marked(self._sandboxes.folder / marker.name, marker)
+        except UnreadableError as error:
+            set_aside(marker, error, make_private_folder(self._markers.with_name("unreadable")))
         except NotFoundError:
             marker.unlink(missing_ok=True)
-            return None
+        return None
 
     def _go_on(self, sandbox: Sandbox, inline_env: Mapping[str, str] | None) -> None:
         if sandbox.standing.result is not None:

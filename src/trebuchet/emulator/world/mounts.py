@@ -11,11 +11,12 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from trebuchet.emulator.disk import make_private_folder, read_json, write_json
+from trebuchet.emulator.disk import make_private_folder, read_json, set_aside, write_json
 from trebuchet.emulator.world.content import PLAIN_MODE
 from trebuchet.emulator.world.errors import InvalidError, NotFoundError
 from trebuchet.emulator.world.ids import is_safe_id, new_id
@@ -88,7 +89,11 @@ class Mounts:
 
     def digests(self, mount_ids: Iterable[str]) -> set[str]:
         """The content that mounts hold."""
-        return {digest for mount_id in mount_ids for _, digest, _ in self._files(mount_id)}
+        found: set[str] = set()
+        for mount_id in mount_ids:
+            with suppress(NotFoundError):
+                found.update(digest for _, digest, _ in self._files(mount_id))
+        return found
 
     def folder(self, mount_id: str) -> Path:
         """Where a mount is put together, if it is."""
@@ -109,8 +114,18 @@ class Mounts:
         return folder
 
     def _files(self, mount_id: str) -> list[tuple[str, str, int]]:
-        known = cast("dict[str, Any]", read_json(self._folder / f"{mount_id}.json"))
-        return known["files"]
+        """What a mount holds.
+
+        Raises:
+            NotFoundError: It is not written down, or not readably: whoever needs it makes it once more.
+        """
+        note = self._folder / f"{mount_id}.json"
+        try:
+            return cast("dict[str, Any]", read_json(note) or {})["files"]
+        except (ValueError, KeyError) as error:
+            if note.exists():
+                set_aside(note, error)
+            raise NotFoundError(f"Mount {mount_id!r} does not exist.") from error
 
     def _assemble(self, mount_id: str, folder: Path) -> None:
         draft = self._folder / new_id("draft")

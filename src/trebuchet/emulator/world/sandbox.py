@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 from trebuchet.emulator.disk import PRIVATE_FOLDER, append_lines, read_lines
 from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.world.clock import booted_at
-from trebuchet.emulator.world.errors import NotFoundError
+from trebuchet.emulator.world.errors import NotFoundError, UnreadableError
 from trebuchet.emulator.world.gpus import GpuAsk
 from trebuchet.emulator.world.ids import is_v2, task_id_of
+from trebuchet.emulator.world.records import known_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from trebuchet.emulator.process.spec import ProcessState
@@ -172,11 +173,12 @@ class Sandbox:
 
         Raises:
             NotFoundError: There is none in this folder.
+            UnreadableError: What is written there is no sandbox.
         """
         lines = read_lines(folder / JOURNAL)
         if len(lines) < 2:
             raise NotFoundError(f"Sandbox {folder.name!r} does not exist.")
-        return cls(folder, _read_ask(lines[0]), _read_standing(lines[-1]))
+        return cls(folder, *_read(folder.name, lines))
 
     @classmethod
     def load_marked(cls, folder: Path, marker: Path) -> tuple[Sandbox, dict[str, str] | None]:
@@ -184,15 +186,16 @@ class Sandbox:
 
         Raises:
             NotFoundError: The daemon died before it was written down.
+            UnreadableError: What is written there is no sandbox.
         """
         lines = read_lines(marker)
-        env = cast("dict[str, str]", lines[1][ENV]) if len(lines) > 1 else None
+        env = cast("dict[str, str] | None", lines[1].get(ENV)) if len(lines) > 1 else None
         try:
             return cls.load(folder), env
         except NotFoundError:
             if len(lines) < 3:
                 raise
-            return cls(folder, _read_ask(lines[0]), _read_standing(lines[-1]), journal=marker), env
+            return cls(folder, *_read(folder.name, lines), journal=marker), env
 
     @property
     def moved_in(self) -> bool:
@@ -292,23 +295,32 @@ _ENDED_BY_THE_ENGINE = {
 }
 
 
-def _read_ask(known: dict[str, object]) -> Ask:
-    values = cast("dict[str, Any]", known)
-    values["gpu"] = GpuAsk(**values["gpu"])
-    values["volumes"] = tuple(VolumePlace(**place) for place in values["volumes"])
+def _read(sandbox_id: str, lines: Sequence[object]) -> tuple[Ask, Standing]:
+    try:
+        return _read_ask(lines[0]), _read_standing(lines[-1])
+    except (TypeError, KeyError, ValueError) as error:
+        raise UnreadableError(f"What is written of sandbox {sandbox_id!r} cannot be read.") from error
+
+
+def _read_ask(written: object) -> Ask:
+    values = known_values(Ask, written)
+    values["gpu"] = GpuAsk(**known_values(GpuAsk, values["gpu"]))
+    values["volumes"] = tuple(VolumePlace(**known_values(VolumePlace, place)) for place in values["volumes"])
     for name in ("argv", "secret_ids", "mount_ids", "ports", "unencrypted_ports"):
         values[name] = tuple(values.get(name, ()))
     values["pty"] = tuple(values["pty"]) if values["pty"] else None
     if probe := values.get("probe"):
-        values["probe"] = Probe(**(probe | {"argv": tuple(probe["argv"])}))
+        known = known_values(Probe, probe)
+        known["argv"] = tuple(known["argv"])
+        values["probe"] = Probe(**known)
     return Ask(**values)
 
 
-def _read_standing(known: dict[str, object]) -> Standing:
-    values = cast("dict[str, Any]", known)
+def _read_standing(written: object) -> Standing:
+    values = known_values(Standing, written)
     values["gpus"] = tuple(values["gpus"])
     if values["result"] is not None:
-        known_result = cast("dict[str, Any]", values["result"])
-        known_result["outcome"] = Outcome(known_result["outcome"])
-        values["result"] = Result(**known_result)
+        result = known_values(Result, values["result"])
+        result["outcome"] = Outcome(result["outcome"])
+        values["result"] = Result(**result)
     return Standing(**values)

@@ -56,4 +56,4 @@ class SandboxNames:
     def last(self, app_id: str, name: str) -> str | None:
         """The id of the sandbox whose the name was last."""
         note = self._folder / app_id / f"={name}"
-        return note.read_text() if NAME.fullmatch(name) and note.exists() else None
+        return note.read_text(errors="replace") if NAME.fullmatch(name) and note.exists() else None

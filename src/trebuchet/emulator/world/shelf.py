@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from trebuchet.emulator.disk import make_private_folder, read_json, write_json
+from trebuchet.emulator.disk import keep_json, make_private_folder, read_json, set_aside
 from trebuchet.emulator.world.errors import NotFoundError
 from trebuchet.emulator.world.ids import is_safe_id
+from trebuchet.emulator.world.records import known_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +38,8 @@ class Shelf(Generic[R]):
         self._noun = noun
         self._records: dict[str, R] = {}
         for path in sorted(folder.glob("*.json")):
-            known = read_json(path)
-            if known is not None:
-                record = kind(**known)
+            record = _read(path, kind)
+            if record is not None:
                 self._records[record.id] = record
 
     def __iter__(self) -> Iterator[R]:
@@ -62,7 +62,7 @@ class Shelf(Generic[R]):
 
     def put(self, record: R) -> R:
         """Keep a record, in place of the one with its id."""
-        write_json(self.path(record.id), asdict(record))
+        keep_json(self.path(record.id), asdict(record))
         self._records[record.id] = record
         return record
 
@@ -76,3 +76,13 @@ class Shelf(Generic[R]):
         if not is_safe_id(record_id):
             raise NotFoundError(f"{self._noun} {record_id!r} does not exist.")
         return self._folder / f"{record_id}.json"
+
+
+def _read(path: Path, kind: type[R]) -> R | None:
+    """The record in a file. One that cannot be read is set aside: all the others are of use without it."""
+    try:
+        known = read_json(path)
+        return None if known is None else kind(**known_values(kind, known))
+    except (ValueError, TypeError) as error:
+        set_aside(path, error)
+        return None

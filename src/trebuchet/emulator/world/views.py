@@ -97,8 +97,12 @@ class _Copy:
 
     @property
     def base(self) -> dict[str, Entry]:
-        known = cast("dict[str, tuple[int, int, int, str]]", read_json(self.note) or {})
-        return {path: Entry(*values) for path, values in known.items()}
+        try:
+            known = cast("dict[str, tuple[int, int, int, str]]", read_json(self.note) or {})
+            return {path: Entry(*values) for path, values in known.items()}
+        except (ValueError, TypeError):  # damaged: all that the copy holds counts as changed, none as removed
+            log.error("%s cannot be read", self.note)  # noqa: TRY400 - where it broke says nothing
+            return {}
 
     def now_like(self, entries: Mapping[str, Entry]) -> None:
         write_json(self.note, {path: list(entry) for path, entry in entries.items()})
