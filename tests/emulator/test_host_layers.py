@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import shutil
 import subprocess
 import zipfile
@@ -16,11 +18,20 @@ from modal.exception import ImageBuildError
 
 from support.engine import Engine, connect, local_engine
 from trebuchet.emulator.embedded import EmbeddedEngine
+from trebuchet.emulator.process.host import ProcessHost
 from trebuchet.emulator.process.isolation import Isolation, find_isolation
-from trebuchet.emulator.world.images import Images
+from trebuchet.emulator.world.build_log import BuildLog
+from trebuchet.emulator.world.builder import Builder
+from trebuchet.emulator.world.content import Content
+from trebuchet.emulator.world.images import Image, Images
+from trebuchet.emulator.world.mounts import Mounts
+from trebuchet.emulator.world.recipe import Manner
+from trebuchet.emulator.world.secrets import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from trebuchet.emulator.process.spec import ProcessSpec
 
 STAMP = "cat /proc/sys/kernel/random/uuid > /opt/stamp"
 
@@ -214,3 +225,27 @@ def test_another_system_makes_another_image(tmp_path: Path, monkeypatch: pytest.
         )  # fmt: skip
         found.append(made.id)
     assert found[0] == found[2] != found[1]
+
+
+class FullHost(ProcessHost):
+    """A host on a disk that is full."""
+
+    async def start(self, spec: ProcessSpec, folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_why_a_command_could_not_be_started_is_what_is_told(tmp_path: Path) -> None:
+    async def build() -> None:
+        async with FullHost(tmp_path) as host:
+            content = Content(tmp_path / "content")
+            mounts, secrets = Mounts(tmp_path / "mounts", content), Secrets(tmp_path / "secrets")
+            builder = Builder(tmp_path, host=host, content=content, mounts=mounts, secrets=secrets)
+            base = builder.host_base("im-base", Manner())
+            image = Image(
+                id="im-made", commands=["FROM base", "RUN true"], bases=["im-base"], builder_version=""
+            )
+            await builder.build(image, base, BuildLog(tmp_path / "log"))
+
+    with pytest.raises(OSError, match="No space left"):
+        asyncio.run(build())
+    assert list((tmp_path / "layers").iterdir()) == []

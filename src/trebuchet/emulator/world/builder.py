@@ -252,9 +252,16 @@ class Builder:
                 # What the command wrote is the sandbox's upper layer; it becomes a lower one of others.
                 _settle(folder / framing.ROOT, layer)
             finally:
-                await self._host.cleanup(folder)
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                await self._remove(folder)
         work.add(layer, step.text)
+
+    async def _remove(self, folder: Path) -> None:
+        """Remove what a command's sandbox left, if it came to have any."""
+        try:
+            with suppress(NotRunningError):  # it was not started: what kept it from that is what to tell
+                await self._host.cleanup(folder)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _run_in_sandbox(self, spec: ProcessSpec, step: _Step, folder: Path, output: BuildLog) -> None:
         await asyncio.to_thread(place_top_files, (*spec.root_layers, *spec.layers), folder)
