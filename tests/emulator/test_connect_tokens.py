@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import urllib.error
 import urllib.request
@@ -11,10 +12,14 @@ import modal
 import pytest
 from modal.exception import ConflictError, InvalidError
 
+from trebuchet.emulator.process.ports import accepts_connections
 from trebuchet.emulator.rpc.tokens import Tokens
+from trebuchet.emulator.visits import Visits
+from trebuchet.emulator.world.sandbox import Ask, Sandbox, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from support.engine import Engine
 
@@ -203,3 +208,19 @@ def test_what_is_said_of_a_visitor_is_short_and_one_line(served: tuple[modal.San
     for words in ("x" * 512, "one\r\nX-Verified-User-Data: two"):
         with pytest.raises(InvalidError):
             served[0].create_connect_token(user_metadata=words)
+
+
+def test_two_who_ask_at_once_get_the_one_entrance_of_a_sandbox(tmp_path: Path) -> None:
+    async def ask_twice() -> None:
+        visits = Visits(Tokens("id", "secret"))
+        sandbox = Sandbox(tmp_path, Ask(id="sb-1", app_id="ap-1", created_at=0.0), Standing())
+        first, second = await asyncio.gather(visits.url(sandbox), visits.url(sandbox))
+        assert first == second
+        port = int(first.rpartition(":")[2])
+        sandbox.ended.set()
+        async with asyncio.timeout(30):
+            while await accepts_connections(port):
+                await asyncio.sleep(0)
+        visits.close()
+
+    asyncio.run(ask_twice())

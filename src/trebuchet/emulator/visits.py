@@ -120,32 +120,41 @@ class Visits:
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
-        self._entrances: dict[str, asyncio.Server] = {}
+        self._entrances: dict[str, asyncio.Task[asyncio.Server]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     async def url(self, sandbox: Sandbox) -> str:
         """Where a sandbox is visited, from now on until its end."""
-        if sandbox.id not in self._entrances:
-            entrance = await asyncio.start_server(
-                lambda reader, writer: self._receive(sandbox, reader, writer), LOOPBACK, 0, limit=LONGEST_HEAD
-            )
-            self._entrances[sandbox.id] = entrance
-            closing = asyncio.create_task(self._close_after(sandbox))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
-        return "http://{}:{}".format(*self._entrances[sandbox.id].sockets[0].getsockname())
+        opening = self._entrances.get(sandbox.id)
+        if opening is None:
+            opening = self._entrances[sandbox.id] = asyncio.create_task(self._open(sandbox))
+        # Shielded: one who asks may go, and another wait for the same.
+        return "http://{}:{}".format(*(await asyncio.shield(opening)).sockets[0].getsockname())
 
     def close(self) -> None:
         """Close all entrances."""
         for task in self._closing:
             task.cancel()
-        for entrance in self._entrances.values():
-            entrance.close()
+        for opening in self._entrances.values():
+            _close(opening)
         self._entrances.clear()
+
+    async def _open(self, sandbox: Sandbox) -> asyncio.Server:
+        try:
+            entrance = await asyncio.start_server(
+                lambda reader, writer: self._receive(sandbox, reader, writer), LOOPBACK, 0, limit=LONGEST_HEAD
+            )
+        except BaseException:
+            self._entrances.pop(sandbox.id, None)  # who asks next tries again
+            raise
+        closing = asyncio.create_task(self._close_after(sandbox))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        return entrance
 
     async def _close_after(self, sandbox: Sandbox) -> None:
         await sandbox.ended.wait()
-        self._entrances.pop(sandbox.id).close()
+        _close(self._entrances.pop(sandbox.id))
 
     async def _receive(
         self, sandbox: Sandbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -191,6 +200,14 @@ class Visits:
                 asking.cancel()
             asks.close()
             writer.close()
+
+
+def _close(opening: asyncio.Task[asyncio.Server]) -> None:
+    """Close an entrance, or let it never open."""
+    if not opening.done():
+        opening.cancel()
+    elif not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 async def _pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
