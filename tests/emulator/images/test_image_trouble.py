@@ -165,9 +165,13 @@ def test_a_full_disk_is_said_and_leaves_nothing(registry: Registry, tmp_path: Pa
         f'"$@"; echo left: $(find {small} -type f -size +0 -path "*/blobs/*partial" -o -name "*.making")',
         "sh",
     )
-    for name, content in {"download": os.urandom(9 * MIB), "unpack": b"\0" * 900_000}.items():
+    for name, contents in {
+        "download": [os.urandom(9 * MIB)],
+        "unpack": [b"\0" * 900_000] * 12,
+        "unpack-large": [b"\0" * (5 * MIB)] * 2,
+    }.items():
         archive = Archive()
-        for number in range(1 if name == "download" else 12):
+        for number, content in enumerate(contents):
             archive.add(str(number), content)
         ref = registry.push(f"full-{name}", [layer(archive)])
         out, errors = pulling(ref, small, before=(*before, *look)).communicate(timeout=60)

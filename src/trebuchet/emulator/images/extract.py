@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -189,11 +190,20 @@ class _Unpacking:
         if not stat.S_ISREG(mode):
             self._inside.forget()
 
-    def _write(self, place: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
-        if member.size < 0 or (member.size > _COPY and member.size > _free(self._inside.top)):
+    def _check_size(self, member: tarfile.TarInfo) -> None:
+        """Refuse a file that this disk cannot hold, before it is filled with it."""
+        if 0 <= member.size <= _COPY:
+            return
+        disk = os.statvfs(self._inside.top)
+        if not 0 <= member.size <= disk.f_blocks * disk.f_frsize:  # whatever else is removed from it
             raise UnusableImageError(
                 f"A layer holds {member.name!r:.200} of {member.size} bytes, and the disk has no room for it."
             )
+        if member.size > disk.f_bavail * disk.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _write(self, place: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> None:
+        self._check_size(member)
         content = tar.extractfile(member)
         if content is None:
             raise UnusableImageError(f"A layer of the image holds no content for {member.name!r:.200}.")
@@ -209,12 +219,6 @@ class _Unpacking:
             if member.issparse():
                 file.truncate(member.size)
         give_facts(place, _facts(member))
-
-
-def _free(path: str) -> int:
-    """Bytes that this user can still write there."""
-    found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize
 
 
 def _facts(member: tarfile.TarInfo) -> Facts:
