@@ -5,7 +5,8 @@ import os
 from typing import TYPE_CHECKING
 
 from support.layers import Archive, layer
-from trebuchet.emulator.images.cleaning import prune, usage
+from support.registries import free_port
+from trebuchet.emulator.images.cleaning import prunable, prune, usage
 from trebuchet.emulator.images.pull import pull
 
 if TYPE_CHECKING:
@@ -39,6 +40,18 @@ def test_what_no_image_needs_any_more_goes(registry: Registry, store: Path) -> N
     assert not list(store.glob("*/*.making"))
     again = asyncio.run(pull(f"{registry.host}/goes", store))
     assert again == second
+
+
+def test_what_stays_can_be_had_by_its_digest_from_the_disk_alone(registry: Registry, store: Path) -> None:
+    ref = registry.push("stays", [layer(Archive().add("a", b"a"))])
+    image = asyncio.run(pull(ref, store))
+    asyncio.run(pull(registry.push("goes-away", [layer(Archive().add("b", b"b"))]), store))
+    assert prunable(store, image.layers) > 0
+    prune(store, keep=lambda: image.layers)
+    assert prunable(store, image.layers) < prunable(store, [])
+    assert len(list((store / "blobs").iterdir())) == 2  # the manifest and the configuration
+    offline = f"127.0.0.1:{free_port()}/stays@{image.digest}"  # nobody listens there
+    assert asyncio.run(pull(offline, store)) == image
 
 
 def test_nothing_is_cleaned_where_nothing_is(store: Path) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from trebuchet.emulator.disk import read_json
+from trebuchet.emulator.images.documents import documents_of
 from trebuchet.emulator.images.store import MAKING, TREE, Store, discard
 from trebuchet.emulator.images.worker import MADE_OF
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
 _BLOCK = 512
@@ -45,9 +48,13 @@ def usage(store: Path) -> Usage:
 
 def prunable(store: Path, keep: Collection[Path]) -> int:
     """About how many bytes `prune` would free; what is shared with what stays is not counted."""
-    kept = {(facts.st_dev, facts.st_ino) for root in keep for facts in _all_files(root)}
+    if not store.is_dir():
+        return 0
+    documents = documents_of(Store(store), (root.parent for root in keep))
+    staying = chain(*(_all_files(root.parent) for root in keep), _facts(map(str, documents)))
+    kept = {(facts.st_dev, facts.st_ino) for facts in staying}
     size = 0
-    for facts in _all_files(store) if store.is_dir() else ():
+    for facts in _all_files(store):
         if (facts.st_dev, facts.st_ino) not in kept and not (stat.S_ISDIR(facts.st_mode)):
             kept.add((facts.st_dev, facts.st_ino))
             size += facts.st_blocks * _BLOCK
@@ -57,6 +64,7 @@ def prunable(store: Path, keep: Collection[Path]) -> int:
 def prune(store: Path, keep: Callable[[], Collection[Path] | None]) -> int:
     """Remove all images but some, all layers that only the removed ones had, and what was left half-made.
 
+    An image that stays needs no network afterwards either, where it is pulled by its digest.
     Waits for pulls under way; pulls that begin meanwhile wait for this.
 
     Args:
@@ -85,8 +93,10 @@ def prune(store: Path, keep: Callable[[], Collection[Path] | None]) -> int:
         for layer in (store / "layers").iterdir():
             if layer.name not in kept_layers:
                 discard(layer)
+        documents = documents_of(place, (store / "roots").iterdir())
         for blob in (store / "blobs").iterdir():
-            blob.unlink()
+            if blob not in documents:
+                blob.unlink()
         return max(0, before - usage(store).size)
 
 
@@ -105,8 +115,11 @@ def _finished(folder: Path) -> list[Path]:
 
 def _all_files(folder: Path) -> Iterator[os.stat_result]:
     for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            try:
-                yield os.lstat(f"{parent}/{name}")
-            except FileNotFoundError:
-                continue
+        yield from _facts(f"{parent}/{name}" for name in (*folders, *files))
+
+
+def _facts(paths: Iterable[str]) -> Iterator[os.stat_result]:
+    """What is known of files, but for those that have just gone."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield os.lstat(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -82,6 +83,19 @@ class Config:
     user: str = ""
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+
+    @property
+    def chain_id(self) -> str:
+        """What names its layers in this order, as OCI's image specification computes it."""
+        chain = ""
+        for diff_id in self.diff_ids:
+            chain = hash_of(f"{chain} {diff_id}".encode()) if chain else diff_id
+        return chain or hash_of(b"")
+
+
+def hash_of(content: bytes) -> str:
+    """The digest that names these bytes."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def read_manifest(content: bytes, media_type: str) -> Manifest | Index:

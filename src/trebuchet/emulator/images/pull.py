@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +16,7 @@ from trebuchet.emulator.images.errors import (
     NoMatchingPlatformError,
     UnusableImageError,
 )
-from trebuchet.emulator.images.manifests import Config, Index, Manifest, read_config, read_manifest
+from trebuchet.emulator.images.manifests import Config, Index, Manifest, hash_of, read_config, read_manifest
 from trebuchet.emulator.images.platforms import Platform, choose, this_machine
 from trebuchet.emulator.images.registry import Registry
 from trebuchet.emulator.images.store import TREE, WHOLE, Store, disk_error
@@ -138,7 +137,7 @@ class _Puller:
         config = read_config(await self._document(manifest.config.digest))
         self._check(manifest, config)
         blobs = dict(zip(config.diff_ids, manifest.layers, strict=True))
-        root = self._store.root(_chain(config.diff_ids))
+        root = self._store.root(config.chain_id)
         if not root.is_dir():
             await self._fetch_layers(blobs)
             async with self._store.lock(f"root-{root.name}") as lock:
@@ -164,7 +163,7 @@ class _Puller:
                 digest = version
             else:
                 content, media_type = await self._registry.manifest(version)
-                digest = _hash(content)
+                digest = hash_of(content)
                 self._keep(digest, content)
             found = read_manifest(content, media_type)
             if isinstance(found, Manifest):
@@ -200,13 +199,13 @@ class _Puller:
         """A small document by its digest, from the disk if it is there."""
         with contextlib.suppress(FileNotFoundError):
             content = self._store.blob(digest).read_bytes()
-            if _hash(content) == digest:
+            if hash_of(content) == digest:
                 return content
         if is_manifest:
             content, _ = await self._registry.manifest(digest)
         else:
             content = await self._registry.document(digest)
-        if _hash(content) != digest:
+        if hash_of(content) != digest:
             raise DigestMismatchError(f"The registry has something else under {digest} of {self._reference}.")
         self._keep(digest, content)
         return content
@@ -264,15 +263,3 @@ class _Report:
 
     def _say(self, phase: Literal["downloading", "unpacking", "ready"], done: int) -> None:
         self._progress(LayerProgress(layer=self._blob.digest, phase=phase, done=done, total=self._blob.size))
-
-
-def _hash(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def _chain(diff_ids: tuple[str, ...]) -> str:
-    """What names layers in this order, as OCI's image specification computes it."""
-    chain = ""
-    for diff_id in diff_ids:
-        chain = _hash(f"{chain} {diff_id}".encode()) if chain else diff_id
-    return chain or _hash(b"")

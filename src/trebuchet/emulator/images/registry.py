@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.images.reference import Reference
 
 TRIES = 5
-_MOST_DOCUMENT = 8 << 20
+LARGEST_DOCUMENT = 8 << 20
 _CONNECT_S = 20.0
 _SILENCE_S = 60.0
 _LONGEST_WAIT_S = 30.0
@@ -228,7 +228,7 @@ async def _read_small(answer: aiohttp.ClientResponse) -> bytes:
     content = bytearray()
     async for chunk in answer.content.iter_any():
         content += chunk
-        if len(content) > _MOST_DOCUMENT:
+        if len(content) > LARGEST_DOCUMENT:
             raise UnusableImageError("The registry's description of the image is over 8 MiB long.")
     return bytes(content)
 
