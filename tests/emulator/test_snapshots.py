@@ -209,12 +209,12 @@ def let_run_out(engine: Engine, image: modal.Image) -> None:
 
 def test_what_nobody_needs_any_more_is_removed(own_engine: Engine) -> None:
     sandbox = own_engine.create("sleep", "300")
-    image = sandbox.snapshot_filesystem(ttl=1)
+    image = sandbox.snapshot_filesystem(ttl=3600)
     layer = own_engine.state / "layers" / f"snapshot-{image.object_id}"
     assert layer.is_dir()
     sandbox.terminate(wait=True)
-    time.sleep(1)
     own_engine.kill()
+    let_run_out(own_engine, image)
     own_engine.start()
     wait_until(lambda: not layer.exists())
 
