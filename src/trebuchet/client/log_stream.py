@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 
     from trebuchet.status import LogEntry
 
@@ -28,7 +28,8 @@ class ModalLogStream(io.TextIOBase):
     def __init__(self, entries: Iterable[LogEntry]) -> None:
         super().__init__()
         self._entries: Iterator[LogEntry] = iter(entries)
-        self._pieces: list[str] = []
+        self._piece = ""
+        self._at = 0
         self._ended = False
         self._awaited: AsyncIterator[str] | None = None
 
@@ -38,35 +39,20 @@ class ModalLogStream(io.TextIOBase):
     def read(self, size: int | None = -1, /) -> str:
         """Up to `size` characters, fewer only at the end; all of them where it is None or negative."""
         self._check_open()
-        wanted = None if size is None or size < 0 else size
-        have = sum(map(len, self._pieces))
-        while (wanted is None or have < wanted) and (piece := self._next_piece()) is not None:
-            self._pieces.append(piece)
-            have += len(piece)
-        text = "".join(self._pieces)
-        end = len(text) if wanted is None else wanted
-        self._pieces = [text[end:]] if text[end:] else []
-        return text[:end]
+        with self._taking(size) as taken:
+            while taken.wants_more and self._has_more():
+                taken.add(self._part(len(self._piece), taken))
+        return taken.text
 
     def readline(self, size: int | None = -1, /) -> str:  # pyright: ignore[reportIncompatibleMethodOverride] - None is read() 's word for "all"
         """The next line with its newline; the last may have none; empty at the end."""
         self._check_open()
-        limit = None if size is None or size < 0 else size
-        taken, length = list[str](), 0
-        while limit is None or length < limit:
-            piece = self._pieces.pop(0) if self._pieces else self._next_piece()
-            if piece is None:
-                break
-            end = piece.find("\n") + 1 or len(piece)
-            if limit is not None:
-                end = min(end, limit - length)
-            taken.append(piece[:end])
-            length += end
-            if piece[end:]:
-                self._pieces.insert(0, piece[end:])
-            if taken[-1].endswith("\n"):
-                break
-        return "".join(taken)
+        with self._taking(size) as taken:
+            while taken.wants_more and self._has_more():
+                taken.add(self._part(self._piece.find("\n", self._at) + 1 or len(self._piece), taken))
+                if self._piece[self._at - 1] == "\n":
+                    break
+        return taken.text
 
     def __aiter__(self) -> AsyncIterator[str]:
         """The lines. A thread waits for each, and waiting that is cancelled loses none."""
@@ -83,18 +69,59 @@ class ModalLogStream(io.TextIOBase):
             if close is not None:
                 with suppress(ValueError):  # A thread waits in it for a task that was cancelled.
                     close()
-            self._pieces.clear()
+            self._piece, self._at = "", 0
         super().close()
 
-    def _next_piece(self) -> str | None:
-        while not self._ended:
+    @contextmanager
+    def _taking(self, size: int | None) -> Generator[_Taken]:
+        """For what is taken; where the next piece fails to come, or a signal interrupts, it is put back."""
+        taken = _Taken(None if size is None or size < 0 else size)
+        try:
+            yield taken
+        except BaseException:
+            self._piece, self._at = taken.text + self._piece[self._at :], 0
+            raise
+
+    def _part(self, end: int, taken: _Taken) -> str:
+        """What of the piece at hand lies before an end of it, and is wanted."""
+        start, self._at = self._at, end if taken.left is None else min(end, self._at + taken.left)
+        return self._piece[start : self._at]
+
+    def _has_more(self) -> bool:
+        """Whether a piece is at hand that was not read to its end; waits for one."""
+        while self._at == len(self._piece) and not self._ended:
             entry = next(self._entries, None)
             if entry is None:
                 self._ended = True
-            elif entry.message and entry.source != "system":
-                return entry.message
-        return None
+            elif entry.source != "system":
+                self._piece, self._at = entry.message, 0
+        return self._at < len(self._piece)
 
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError("The stream is closed.")
+
+
+class _Taken:
+    """What one call of a reader takes.
+
+    Args:
+        left: How many characters it still wants; None for all of them.
+    """
+
+    def __init__(self, left: int | None) -> None:
+        self.left = left
+        self._parts: list[str] = []
+
+    @property
+    def wants_more(self) -> bool:
+        return self.left != 0
+
+    @property
+    def text(self) -> str:
+        return "".join(self._parts)
+
+    def add(self, part: str) -> None:
+        self._parts.append(part)
+        if self.left is not None:
+            self.left -= len(part)
