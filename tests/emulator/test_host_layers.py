@@ -249,3 +249,30 @@ def test_why_a_command_could_not_be_started_is_what_is_told(tmp_path: Path) -> N
     with pytest.raises(OSError, match="No space left"):
         asyncio.run(build())
     assert list((tmp_path / "layers").iterdir()) == []
+
+
+def test_an_image_that_was_gone_for_a_while_is_known_by_its_commands_again(tmp_path: Path) -> None:
+    images = Images(tmp_path, builds_layers=True)
+
+    def made(*commands: str, bases: tuple[str, ...] = ()) -> str:
+        return images.find_or_build(
+            repr((commands, bases)).encode(),
+            commands=list(commands),
+            bases=list(bases),
+            builder_version="1",
+            context_mount_id="",
+            context_files={},
+            build_args={},
+            secret_ids=[],
+            registry_secret_id="",
+            is_modals_own=False,
+        ).id
+
+    below = made("FROM somewhere", "ENV WHO=below")
+    above = made("FROM base", "WORKDIR /above", bases=(below,))
+    images.delete(below)
+    assert images.manner(below) == Manner()
+    assert images.manner(above).variables == {}
+    assert made("FROM somewhere", "ENV WHO=below") == below
+    for image_id in (below, above):
+        assert images.manner(image_id).variables == {"WHO": "below"}

@@ -102,7 +102,7 @@ class Images:
 
     def adopt(self, image_id: str, base: Image | None, *, expires_at: float) -> Image:
         """Record an image that was made of the files of a sandbox on `base`."""
-        return self._shelf.put(
+        return self._keep(
             Image(
                 id=image_id,
                 commands=[],
@@ -142,7 +142,7 @@ class Images:
         system = system_key() if is_modals_own else ""
         defined = definition + builder_version.encode() + system.encode()
         image_id = "im-" + hashlib.sha256(defined).hexdigest()[:ID_LENGTH]
-        return self._shelf.peek(image_id) or self._shelf.put(
+        return self._shelf.peek(image_id) or self._keep(
             Image(
                 id=image_id,
                 commands=commands,
@@ -166,6 +166,11 @@ class Images:
         """
         self._shelf.get(image_id)
         self._shelf.drop(image_id)
+        self._manners.clear()
+
+    def _keep(self, image: Image) -> Image:
+        self._manners.clear()  # it may be the base of others that were looked at while it was gone
+        return self._shelf.put(image)
 
     def has_own_files(self, image_id: str) -> bool:
         """Whether an image has files that are not the host's, and so is built.
