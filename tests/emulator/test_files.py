@@ -119,6 +119,9 @@ def test_a_volume_gets_another_name(engine: Engine) -> None:
     modal.Volume.objects.create(second, client=client)
     with pytest.raises(AlreadyExistsError):
         modal.Volume.rename(first, second, client=client)
+    for nothing in ("", "a/b", "x" * 65):
+        with pytest.raises(InvalidError, match="no name for a volume"):
+            modal.Volume.rename(first, nothing, client=client)
     third = f"volume-{word()}"
     modal.Volume.rename(first, third, client=client)
     assert modal.Volume.from_name(third, client=client).hydrate().object_id == made.object_id

@@ -75,7 +75,7 @@ class Furniture:
         for mount_id in ask.mount_ids:
             self._mounts.check(mount_id)
         for place in ask.volumes:
-            self._volumes.resolve(place.volume_id, place.sub_path)
+            self._volumes.check_place(place.volume_id, place.sub_path)
 
     async def furnish(self, sandbox: Sandbox, env: Mapping[str, str]) -> ProcessSpec:
         """What to run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 
@@ -16,6 +17,7 @@ V2_TASK_MARK = "V"
 
 
 LONGEST_ID = 128
+_OBJECT_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def new_id(prefix: str, length: int = LENGTH) -> str:
@@ -51,6 +53,11 @@ def task_id_of(sandbox_id: str) -> str:
 def sandbox_id_of(task_id: str) -> str:
     """The id of the sandbox that a task runs."""
     return "sb-" + task_id.removeprefix("ta-")[:-1]
+
+
+def is_object_name(word: str) -> bool:
+    """Whether this may be the name of a sandbox or a volume, by the SDK's own rule."""
+    return _OBJECT_NAME.fullmatch(word) is not None
 
 
 def is_safe_id(word: str) -> bool:

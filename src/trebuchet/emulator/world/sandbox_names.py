@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.disk import make_private_folder, write_whole
 from trebuchet.emulator.world.errors import AlreadyExistsError, InvalidError
+from trebuchet.emulator.world.ids import is_object_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trebuchet.emulator.world.sandbox import Sandbox
-
-NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class SandboxNames:
@@ -30,7 +28,7 @@ class SandboxNames:
             AlreadyExistsError: One that is alive has it.
             InvalidError: This is no name.
         """
-        if not NAME.fullmatch(name):
+        if not is_object_name(name):
             raise InvalidError(f"{name!r} is no name for a sandbox: use up to 64 of A-Z a-z 0-9 . _ -")
         if (app_id, name) in self._alive:
             raise AlreadyExistsError(f"A running sandbox of this app already has the name {name!r}.")
@@ -56,4 +54,4 @@ class SandboxNames:
     def last(self, app_id: str, name: str) -> str | None:
         """The id of the sandbox whose the name was last."""
         note = self._folder / app_id / f"={name}"
-        return note.read_text(errors="replace") if NAME.fullmatch(name) and note.exists() else None
+        return note.read_text(errors="replace") if is_object_name(name) and note.exists() else None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.process.removal import remove_tree
-from trebuchet.emulator.world.errors import AlreadyExistsError, NotFoundError
-from trebuchet.emulator.world.ids import new_id
+from trebuchet.emulator.world.errors import AlreadyExistsError, InvalidError, NotFoundError
+from trebuchet.emulator.world.ids import is_object_name, new_id
 from trebuchet.emulator.world.shelf import Shelf
 from trebuchet.emulator.world.volume_files import VolumeFiles
 
@@ -35,6 +35,7 @@ class Volumes:
     def __init__(self, folder: Path) -> None:
         self._folder = make_private_folder(folder)
         self._shelf = Shelf(folder / "records", Volume, "Volume")
+        self._wanted_at: dict[str, float] = {}
 
     def get(self, volume_id: str) -> Volume:
         """The volume of this id.
@@ -76,9 +77,10 @@ class Volumes:
 
         Raises:
             AlreadyExistsError: The name is taken.
+            InvalidError: This is no name.
         """
-        if name and self.exists(name, environment):
-            raise AlreadyExistsError(f"Volume {name!r} already exists.")
+        if name:
+            self._check_free(name, environment)
         volume = Volume(
             id=new_id("vo"), name=name, environment=environment, version=version or 1, created_at=time.time()
         )
@@ -90,11 +92,17 @@ class Volumes:
 
         Raises:
             AlreadyExistsError: The name is taken.
+            InvalidError: This is no name.
         """
         volume = self.get(volume_id)
-        if self.exists(name, volume.environment):
-            raise AlreadyExistsError(f"Volume {name!r} already exists.")
+        self._check_free(name, volume.environment)
         self._shelf.put(replace(volume, name=name))
+
+    def _check_free(self, name: str, environment: str) -> None:
+        if not is_object_name(name):
+            raise InvalidError(f"{name!r} is no name for a volume: use up to 64 of A-Z a-z 0-9 . _ -")
+        if self.exists(name, environment):
+            raise AlreadyExistsError(f"Volume {name!r} already exists.")
 
     def delete(self, volume_id: str) -> None:
         """Remove a volume with its files.
@@ -110,6 +118,7 @@ class Volumes:
     def forget(self, volume_id: str) -> None:
         """Forget a volume, and leave its files to whoever asked for that."""
         self._shelf.drop(volume_id)
+        self._wanted_at.pop(volume_id, None)
 
     # ── files ──
 
@@ -121,9 +130,18 @@ class Volumes:
         """
         return VolumeFiles(self.root(volume_id))
 
-    def root(self, volume_id: str) -> Path:
-        """The folder that holds all files of a volume."""
+    def folder(self, volume_id: str) -> Path:
+        """Where all files of a volume lie, for one who only looks how old they are."""
         return self._files(self.get(volume_id).id).resolve()
+
+    def root(self, volume_id: str) -> Path:
+        """The folder that holds all files of a volume, for one who may change them."""
+        self._wanted_at[volume_id] = time.time()
+        return self.folder(volume_id)
+
+    def wanted_since(self, volume_id: str, moment: float) -> bool:
+        """Whether somebody may have changed files of a volume since a moment (seconds since the epoch)."""
+        return self._wanted_at.get(volume_id, 0.0) >= moment
 
     def place(self, volume_id: str, sub_path: str) -> Path:
         """The folder that a sandbox gets to see, made if missing.
@@ -134,13 +152,14 @@ class Volumes:
         """
         return self.root(volume_id) / self.files(volume_id).real(sub_path, make=True)
 
-    def resolve(self, volume_id: str, path: str) -> Path:
-        """Where a path of a volume lies. Links are followed as far as they stay inside.
+    def check_place(self, volume_id: str, sub_path: str) -> None:
+        """Refuse what `place` would, and make nothing. Links are followed as far as they stay inside.
 
         Raises:
-            InvalidError: It leads out of the volume.
+            InvalidError: The sub-path leads out of the volume.
+            NotFoundError: There is no such volume.
         """
-        return self.root(volume_id) / self.files(volume_id).real(path)
+        self.files(volume_id).real(sub_path)
 
     def _files(self, volume_id: str) -> Path:
         return self._folder / volume_id
