@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import modal
@@ -14,12 +16,20 @@ import pytest
 from support.engine import Engine, wait_until
 from support.sandboxes import supervisor_of
 from trebuchet.emulator import daemon
+from trebuchet.emulator.assembly import assemble
+from trebuchet.emulator.world.builds import Built
+from trebuchet.emulator.world.reclaim import Wanted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import modal
 
+    from trebuchet.emulator.world.images import Image
+    from trebuchet.emulator.world.world import World
+
+WALK = os.walk
 DAY_S = 86_400.0
 
 
@@ -182,3 +192,69 @@ def test_nothing_that_starts_meanwhile_is_harmed(own_engine: Engine, tmp_path: P
     while starting.is_alive():
         reclaim(own_engine, really=True, older_than_s=0)
     assert failures == []
+
+
+async def found_with_volumes(world: World) -> list[str]:
+    """The ids of the volumes that can go."""
+    found = await world.reclaim.find(Wanted(older_than_s=DAY_S, volumes=True))
+    return [one.id for one in found if one.kind == "volume"]
+
+
+def test_the_daemon_goes_on_while_volumes_are_looked_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went_on = threading.Event()
+
+    def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+        assert went_on.wait(10), "the event loop stands still"
+        return WALK(folder)
+
+    async def look() -> None:
+        async with assemble(tmp_path) as parts:
+            volume = parts.world.volumes.make("old", "main", 1)
+            make_old(parts.world.volumes.folder(volume.id))
+            monkeypatch.setattr(os, "walk", walk)
+            asyncio.get_running_loop().call_soon(went_on.set)
+            assert await found_with_volumes(parts.world) == [volume.id]
+
+    asyncio.run(look())
+
+
+def test_a_volume_that_is_changed_while_it_is_looked_through_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def look() -> None:
+        async with assemble(tmp_path) as parts:
+            volumes = parts.world.volumes
+            changed, other = (volumes.make(name, "main", 1) for name in ("changed", "other"))
+            make_old(*(volumes.folder(volume.id) for volume in (changed, other)))
+
+            def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+                known = list(WALK(folder))
+                volumes.files(changed.id)  # as one does who is about to write there
+                return iter(known)
+
+            monkeypatch.setattr(os, "walk", walk)
+            assert await found_with_volumes(parts.world) == [other.id]
+
+    asyncio.run(look())
+
+
+def test_many_images_are_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look() -> None:
+        async with assemble(tmp_path) as parts:
+            world, looks = parts.world, Counter[str]()
+            for number in range(20):
+                world.builds.adopt(Built(id=f"im-{number}"))
+            everything = world.images.all
+
+            def counted() -> list[Image]:
+                looks["images"] += 1
+                return everything()
+
+            monkeypatch.setattr(world.images, "all", counted)
+            found = await world.reclaim.find(Wanted(older_than_s=DAY_S))
+            assert sum(one.kind == "image" for one in found) == 20
+            assert looks["images"] < 5
+
+    asyncio.run(look())

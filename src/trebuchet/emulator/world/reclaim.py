@@ -1,7 +1,8 @@
 """What of the disk can be had back: what nothing that is alive needs, and nobody is about to ask for.
 
 All is decided and moved out of the way between two steps of the event loop, so that no sandbox can begin to
-use what goes; the deleting itself, which takes long, is done in a thread.
+use what goes; the deleting itself, and looking how old the files of volumes are, take long and are done in a
+thread.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.process.supervise.disk_use import written
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from trebuchet.emulator.world.volumes import Volume
     from trebuchet.emulator.world.world import World
 
 Kind = Literal["overlay", "sandbox", "image", "layer", "mount", "content", "volume", "unpacked"]
@@ -80,16 +82,17 @@ class Reclaim:
 
     async def find(self, wanted: Wanted) -> list[Reclaimable]:
         """What can go now, with its size."""
-        found = list(self._found(wanted))
+        found = list(self._found(wanted, await self._unchanged_volumes(wanted)))
         measured = await asyncio.to_thread(lambda: [_measured(one) for one in found])
         return [*measured, *_unpacked(await asyncio.to_thread(self._unpacked, wanted))]
 
     async def remove(self, wanted: Wanted) -> list[Reclaimable]:
         """Remove what can go; what went, with its size."""
         trash = make_private_folder(self._state / _TRASH)
-        found = list(self._found(wanted))
+        unchanged = await self._unchanged_volumes(wanted)
         moved: list[Reclaimable] = []
-        for one in found:  # from here on nothing may be awaited until all is out of the way
+        # From here on nothing may be awaited until all is out of the way.
+        for one in list(self._found(wanted, unchanged)):
             self._forget(one)
             places = tuple(place.rename(trash / uuid.uuid4().hex) for place in one.places)
             moved.append(replace(one, places=places))
@@ -100,15 +103,14 @@ class Reclaim:
 
     # ── what can go ──
 
-    def _found(self, wanted: Wanted) -> Iterator[Reclaimable]:
-        before = time.time() - max(wanted.older_than_s, _SETTLED_S)
+    def _found(self, wanted: Wanted, unchanged_volumes: Iterable[Volume]) -> Iterator[Reclaimable]:
+        before = _before(wanted)
         yield from self._sandboxes(before)
         yield from self._images(before)
         mounts = self._old_mounts(before)
         yield from self._mounts(mounts)
         yield from self._contents(mounts, min(before, time.time() - _UPLOAD_S))
-        if wanted.volumes:
-            yield from self._volumes(before)
+        yield from self._volumes(unchanged_volumes)
 
     def _sandboxes(self, before: float) -> Iterator[Reclaimable]:
         alive = {sandbox.id for sandbox in self._world.sandboxes.running()}
@@ -129,9 +131,10 @@ class Reclaim:
     def _images(self, before: float) -> Iterator[Reclaimable]:
         if self._world.builds.running or self._world.snapshots.busy:
             return
-        kept = set(self._layers_in_use(before))
+        used = self._images_in_use(before)
+        kept = set(self._layers_of(used))
         for built in self._world.builds.all():
-            if built.id not in self._images_in_use(before):
+            if built.id not in used:
                 yield Reclaimable(kind="image", id=built.id, size=0, why=self._why_image_goes(built.id))
         unfinished = time.time() - UNFINISHED_S
         for layer in (self._state / "layers").iterdir():
@@ -155,10 +158,9 @@ class Reclaim:
         known = self._world.images.peek(image_id)
         return "it was deleted, or has expired" if known is None else "no sandbox has it"
 
-    def _layers_in_use(self, before: float) -> Iterator[str]:
-        used = self._images_in_use(before)
+    def _layers_of(self, image_ids: Collection[str]) -> Iterator[str]:
         for built in self._world.builds.all():
-            if built.id in used:
+            if built.id in image_ids:
                 yield from (built.folder, *built.layers)
 
     def _roots_in_use(self) -> Collection[Path] | None:
@@ -169,7 +171,7 @@ class Reclaim:
 
     def _unpacked(self, wanted: Wanted) -> int:
         """Bytes of the files from registries that no image will have."""
-        used = self._images_in_use(time.time() - max(wanted.older_than_s, _SETTLED_S))
+        used = self._images_in_use(_before(wanted))
         kept = {Path(built.root) for built in self._world.builds.all() if built.root and built.id in used}
         return 0 if self._world.builds.running else prunable(self._state / "registry", kept)
 
@@ -200,13 +202,29 @@ class Reclaim:
             places = tuple(unused)
             yield Reclaimable(kind="content", id="content", size=0, why="no mount has it", places=places)
 
-    def _volumes(self, before: float) -> Iterator[Reclaimable]:
+    async def _unchanged_volumes(self, wanted: Wanted) -> list[Volume]:
+        """Volumes that nobody has and nobody changed lately: a look at each file, in a thread."""
+        if not wanted.volumes:
+            return []
+        began, before = time.time(), _before(wanted)
+        places = {volume: self._world.volumes.folder(volume.id) for volume in self._idle_volumes(began)}
+        old = await asyncio.to_thread(
+            lambda: {one for one, place in places.items() if _newest(place) < before}
+        )
+        return [volume for volume in self._idle_volumes(began) if volume in old]
+
+    def _idle_volumes(self, since: float) -> Iterator[Volume]:
+        """Those that no sandbox has, and whose files nobody came to change since a moment."""
         used = {place.volume_id for one in self._world.sandboxes.running() for place in one.ask.volumes}
         for volume in self._world.volumes.all():
-            place = self._world.volumes.place(volume.id, "")
-            if volume.id not in used and _newest(place) < before:
-                name = volume.name or "it has no name"
-                yield Reclaimable(kind="volume", id=volume.id, size=0, why=name, places=(place,))
+            # What was begun before that may still go on.
+            if volume.id not in used and not self._world.volumes.wanted_since(volume.id, since - _SETTLED_S):
+                yield volume
+
+    def _volumes(self, unchanged: Iterable[Volume]) -> Iterator[Reclaimable]:
+        for volume in unchanged:
+            place, name = self._world.volumes.folder(volume.id), volume.name or "it has no name"
+            yield Reclaimable(kind="volume", id=volume.id, size=0, why=name, places=(place,))
 
     # ── removing ──
 
@@ -217,6 +235,11 @@ class Reclaim:
             self._world.builds.forget(one.id)
         elif one.kind == "volume":
             self._world.volumes.forget(one.id)
+
+
+def _before(wanted: Wanted) -> float:
+    """What was used since this moment (seconds since the epoch) is kept."""
+    return time.time() - max(wanted.older_than_s, _SETTLED_S)
 
 
 def _unpacked(size: int) -> Iterator[Reclaimable]:
