@@ -191,7 +191,7 @@ def test_a_pulled_image_goes_when_unwanted_and_is_pulled_again(own_engine: Engin
     own_engine.start()
     kept = reclaim(really=True)
     assert "image" not in kept
-    assert kept.get("unpacked", 0) < 100_000  # its manifest, which is of no more use
+    assert kept.get("unpacked", 0) < 100_000  # notes on its layers
     assert live.exec("hello").stdout.read() == "hello world\n"
     live.terminate()
     live.wait(raise_on_termination=False)

@@ -58,9 +58,7 @@ class Built:
 
     def how(self) -> Manner:
         """How processes run on it."""
-        words: dict[str, Any] = {
-            name: tuple(self.manner.get(name, ())) for name in ("entrypoint", "command", "shell")
-        }
+        words: dict[str, Any] = {name: tuple(self.manner.get(name, ())) for name in _WORDS}
         return Manner(variables=self.manner.get("variables", {}), workdir=self.manner.get("workdir"), **words)
 
 

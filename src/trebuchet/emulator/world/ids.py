@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import string
@@ -28,6 +29,11 @@ def new_id(prefix: str, length: int = LENGTH) -> str:
         number, digit = divmod(number, len(ALPHABET))
         digits.append(ALPHABET[digit])
     return f"{prefix}-{''.join(digits)}"
+
+
+def id_of(prefix: str, content: bytes) -> str:
+    """The id of what is told from all else by its content: the same for the same."""
+    return f"{prefix}-{hashlib.sha256(content).hexdigest()[:LENGTH]}"
 
 
 def new_v1_sandbox_id() -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.world.errors import InvalidError, NotFoundError
+from trebuchet.emulator.world.ids import id_of
 from trebuchet.emulator.world.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -60,4 +60,4 @@ class ImageNames:
 
 
 def _id(name: str, environment: str) -> str:
-    return "in-" + hashlib.sha256(f"{environment}/{name}".encode()).hexdigest()[:22]
+    return id_of("in", f"{environment}/{name}".encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from dataclasses import dataclass, field
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING
 from trebuchet.emulator.process.system_key import system_key
 from trebuchet.emulator.world.dockerfile import read_stage
 from trebuchet.emulator.world.errors import NotFoundError
+from trebuchet.emulator.world.ids import id_of
 from trebuchet.emulator.world.recipe import CHANGES_FILES, Manner, apply
 from trebuchet.emulator.world.shelf import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-ID_LENGTH = 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +139,7 @@ class Images:
             read_stage(commands, build_args)
         system = system_key() if is_modals_own else ""
         defined = definition + builder_version.encode() + system.encode()
-        image_id = "im-" + hashlib.sha256(defined).hexdigest()[:ID_LENGTH]
+        image_id = id_of("im", defined)
         return self._shelf.peek(image_id) or self._keep(
             Image(
                 id=image_id,

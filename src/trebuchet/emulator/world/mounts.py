@@ -7,7 +7,6 @@ their own writable one, so what they change never reaches the shared content.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from trebuchet.emulator.disk import make_private_folder, read_json, set_aside, write_json
 from trebuchet.emulator.world.content import PLAIN_MODE
 from trebuchet.emulator.world.errors import InvalidError, NotFoundError
-from trebuchet.emulator.world.ids import is_safe_id, new_id
+from trebuchet.emulator.world.ids import id_of, is_safe_id, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,14 +54,14 @@ class Mounts:
         listed = sorted((_checked(file.path), file.digest, file.mode) for file in files)
         for _, digest, _ in listed:
             self._content.need(digest)
-        mount_id = "mo-" + hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:22]
+        mount_id = id_of("mo", json.dumps(listed).encode())
         if not self._is_noted(mount_id):
             write_json(self._folder / f"{mount_id}.json", {"files": listed})
         return mount_id
 
     def make_named(self, name: str) -> str:
         """The id of a mount of Modal's own, its client code say: empty here, and always the same id."""
-        mount_id = "mo-" + hashlib.sha256(name.encode()).hexdigest()[:22]
+        mount_id = id_of("mo", name.encode())
         write_json(self._folder / f"{mount_id}.json", {"files": []})
         return mount_id
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,7 @@ from trebuchet.emulator.process.removal import remove_tree
 from trebuchet.emulator.process.snapshots import copy_folder, copy_written, place_folder, take_away
 from trebuchet.emulator.world.builds import Built
 from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotFoundError, NotServedError
-from trebuchet.emulator.world.ids import new_id
+from trebuchet.emulator.world.ids import id_of, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Coroutine
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ID_LENGTH = 22
 USUAL_LIFETIME_S = 30 * 24 * 3600.0
 FOR_EVER = -1
 
@@ -152,7 +150,7 @@ class Snapshots:
         ttl_s: int,
         make: Callable[[str], Coroutine[None, None, Built]],
     ) -> str:
-        image_id = "im-" + hashlib.sha256(f"{sandbox.id} {name}".encode()).hexdigest()[:ID_LENGTH]
+        image_id = id_of("im", f"{sandbox.id} {name}".encode())
         if self._images.peek(image_id) is not None:
             return image_id
         if sandbox.ended.is_set() or not sandbox.standing.admitted:
