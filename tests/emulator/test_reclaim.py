@@ -33,14 +33,21 @@ WALK = os.walk
 DAY_S = 86_400.0
 
 
-def reclaim(
-    engine: Engine, *, really: bool, older_than_s: float = DAY_S, volumes: bool = False
-) -> dict[str, list[str]]:
-    """Ids by kind."""
-    found: dict[str, list[str]] = {}
-    for one in daemon.reclaim(engine.endpoint, older_than_s=older_than_s, volumes=volumes, really=really):
-        found.setdefault(str(one["kind"]), []).append(str(one["id"]))
-    return found
+def reclaimable(engine: Engine) -> dict[str, list[str]]:
+    """Ids by kind of what can go."""
+    return by_kind(daemon.reclaimable(engine.endpoint, older_than_s=DAY_S, volumes=False))
+
+
+def reclaim(engine: Engine, *, older_than_s: float = DAY_S, volumes: bool = False) -> dict[str, list[str]]:
+    """Ids by kind of what went."""
+    return by_kind(daemon.reclaim(engine.endpoint, older_than_s=older_than_s, volumes=volumes))
+
+
+def by_kind(found: list[dict[str, object]]) -> dict[str, list[str]]:
+    ids: dict[str, list[str]] = {}
+    for one in found:
+        ids.setdefault(str(one["kind"]), []).append(str(one["id"]))
+    return ids
 
 
 def make_old(*places: Path, seconds: float = 100 * DAY_S) -> None:
@@ -55,7 +62,7 @@ def folder_of(engine: Engine, sandbox: modal.Sandbox) -> Path:
 
 def test_a_fresh_engine_has_nothing_to_give(own_engine: Engine) -> None:
     own_engine.run("true")
-    assert reclaim(own_engine, really=False) == {}
+    assert reclaimable(own_engine) == {}
 
 
 def test_what_a_sandbox_wrote_before_the_engine_was_killed_can_go_and_its_log_stays(
@@ -71,12 +78,12 @@ def test_what_a_sandbox_wrote_before_the_engine_was_killed_can_go_and_its_log_st
     (own_engine.state / "alive" / sandbox.object_id).unlink()  # as one that died between marking and removing
     own_engine.start()
     make_old(folder / "journal", seconds=3600)
-    assert reclaim(own_engine, really=False) == {"overlay": [sandbox.object_id]}
+    assert reclaimable(own_engine) == {"overlay": [sandbox.object_id]}
     assert (folder / "process" / "root").exists()
-    assert reclaim(own_engine, really=True) == {"overlay": [sandbox.object_id]}
+    assert reclaim(own_engine) == {"overlay": [sandbox.object_id]}
     assert not (folder / "process" / "root").exists()
     assert (folder / "process" / "log").exists()
-    assert reclaim(own_engine, really=False) == {}
+    assert reclaimable(own_engine) == {}
 
 
 def test_old_ended_sandboxes_go_and_live_and_recent_ones_stay(own_engine: Engine) -> None:
@@ -86,7 +93,7 @@ def test_old_ended_sandboxes_go_and_live_and_recent_ones_stay(own_engine: Engine
     recent.wait()
     assert next(iter(live.stdout)) == "up\n"
     make_old(*(folder_of(own_engine, one) / "journal" for one in (old, live)))
-    assert reclaim(own_engine, really=True) == {"sandbox": [old.object_id]}
+    assert reclaim(own_engine) == {"sandbox": [old.object_id]}
     with pytest.raises(modal.exception.NotFoundError):
         own_engine.get(old.object_id).poll()
     assert own_engine.get(recent.object_id).poll() == 0
@@ -103,11 +110,11 @@ def test_mounts_go_when_no_sandbox_has_them_and_come_back_when_wanted(
     assert next(iter(live.stdout)) == "content\n"
     (mount,) = [place for place in (own_engine.state / "mounts").iterdir() if (place / "sent").exists()]
     make_old(mount)
-    assert reclaim(own_engine, really=True) == {}
+    assert reclaim(own_engine) == {}
     live.terminate()
     live.wait(raise_on_termination=False)
     make_old(mount)
-    assert reclaim(own_engine, really=True) == {"mount": [mount.name]}
+    assert reclaim(own_engine) == {"mount": [mount.name]}
     assert own_engine.run("cat", "/sent/file", image=image) == (0, "content\n")
 
 
@@ -129,15 +136,15 @@ def test_what_was_sent_goes_when_no_mount_has_it(own_engine: Engine, tmp_path: P
     own_engine.kill()  # what was asked for lately is remembered by the one that was asked
     own_engine.start()
 
-    found = daemon.reclaim(own_engine.endpoint, older_than_s=DAY_S, volumes=False, really=False)
+    found = daemon.reclaimable(own_engine.endpoint, older_than_s=DAY_S, volumes=False)
     [size] = [int(str(one["size"])) for one in found if one["kind"] == "content"]
     assert 300_000 < size < 1_000_000
-    assert reclaim(own_engine, really=True).keys() >= {"mount", "content"}
+    assert reclaim(own_engine).keys() >= {"mount", "content"}
     left = {path.name.partition("-")[0] for path in state.glob("content/*/*")}
     assert len(before - left) == 1  # the old one's own file, and not what both have
     assert not mounts["old"].exists()
     assert not mounts["old"].with_suffix(".json").exists()
-    assert "content" not in reclaim(own_engine, really=False)
+    assert "content" not in reclaimable(own_engine)
     assert own_engine.run("cat", "/sent/shared", image=images["kept"]) == (0, "in both\n")
     anew = modal.Image.debian_slim().add_local_dir(tmp_path / "old", "/sent")
     assert own_engine.run("cat", "/sent/shared", image=anew) == (0, "in both\n")
@@ -151,8 +158,8 @@ def test_volumes_go_only_when_asked_for_and_when_nothing_has_them(own_engine: En
         volume.hydrate(client=own_engine.client)
     live = own_engine.create("sleep", "600", volumes={"/data": used})
     make_old(*(own_engine.state / "volumes" / volume.object_id for volume in (used, unused)))
-    assert "volume" not in reclaim(own_engine, really=True)
-    assert reclaim(own_engine, really=True, volumes=True)["volume"] == [unused.object_id]
+    assert "volume" not in reclaim(own_engine)
+    assert reclaim(own_engine, volumes=True)["volume"] == [unused.object_id]
     with pytest.raises(modal.exception.NotFoundError):
         modal.Volume.from_name("unused").hydrate(client=own_engine.client)
     assert live.poll() is None
@@ -165,13 +172,13 @@ def test_snapshots_stay_until_their_time_is_up(own_engine: Engine) -> None:
     image = sandbox.snapshot_filesystem()
     sandbox.terminate()
     sandbox.wait(raise_on_termination=False)
-    assert not {"image", "layer"} & reclaim(own_engine, really=True, older_than_s=0).keys()
+    assert not {"image", "layer"} & reclaim(own_engine, older_than_s=0).keys()
     assert own_engine.run("cat", "/root/file", image=image) == (0, "kept\n")
     record = own_engine.state / "images" / f"{image.object_id}.json"
     own_engine.kill()
     record.write_text(json.dumps(json.loads(record.read_text()) | {"expires_at": 1.0}))
     own_engine.start()
-    reclaim(own_engine, really=True)  # the daemon may have come first: it sweeps them too
+    reclaim(own_engine)  # the daemon may have come first: it sweeps them too
     assert not record.exists()
     assert not (own_engine.state / "layers" / f"snapshot-{image.object_id}").exists()
 
@@ -190,7 +197,7 @@ def test_nothing_that_starts_meanwhile_is_harmed(own_engine: Engine, tmp_path: P
     starting = threading.Thread(target=keep_starting)
     starting.start()
     while starting.is_alive():
-        reclaim(own_engine, really=True, older_than_s=0)
+        reclaim(own_engine, older_than_s=0)
     assert failures == []
 
 

@@ -56,7 +56,7 @@ def gc(session: Session, form: Form | None, older_than: float, volumes: bool, ye
     from trebuchet.engines.local import LocalDaemon  # noqa: PLC0415 - for these verbs alone
 
     daemon = LocalDaemon(session.settings)
-    found = daemon.reclaim(older_than_s=older_than * _DAY_S, volumes=volumes, really=False)
+    found = daemon.reclaimable(older_than_s=older_than * _DAY_S, volumes=volumes)
     if form != "json":
         _show(found, volumes)
         if not found:
@@ -66,7 +66,7 @@ def gc(session: Session, form: Form | None, older_than: float, volumes: bool, ye
     elif not yes:
         print_json({"removed": False, "found": found, "bytes": _bytes(found)})
         return
-    gone = daemon.reclaim(older_than_s=older_than * _DAY_S, volumes=volumes, really=True)
+    gone = daemon.reclaim(older_than_s=older_than * _DAY_S, volumes=volumes)
     if form == "json":
         print_json({"removed": True, "found": gone, "bytes": _bytes(gone)})
     else:

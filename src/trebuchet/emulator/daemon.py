@@ -27,7 +27,7 @@ from trebuchet.emulator.errors import EmulatorError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Endpoint", "ensure", "log_path", "reclaim", "running", "stop", "waiting"]
+__all__ = ["Endpoint", "ensure", "log_path", "reclaim", "reclaimable", "running", "stop", "waiting"]
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
@@ -123,19 +123,29 @@ def waiting(endpoint: Endpoint) -> dict[str, str]:
         return {}
 
 
-def reclaim(
-    endpoint: Endpoint, *, older_than_s: float, volumes: bool, really: bool
-) -> list[dict[str, object]]:
-    """What of the disk can be had back, and, if `really`, have it back.
-
-    Each has `kind`, `id`, `size` in bytes and `why`.
+def reclaimable(endpoint: Endpoint, *, older_than_s: float, volumes: bool) -> list[dict[str, object]]:
+    """What of the disk can be had back. Each has `kind`, `id`, `size` in bytes and `why`.
 
     Raises:
         EmulatorError: The daemon cannot be asked, or could not do it.
     """
+    return _ask_reclaimable(endpoint, "GET", older_than_s, volumes)
+
+
+def reclaim(endpoint: Endpoint, *, older_than_s: float, volumes: bool) -> list[dict[str, object]]:
+    """Remove what `reclaimable` tells; what went.
+
+    Raises:
+        EmulatorError: The daemon cannot be asked, or could not do it.
+    """
+    return _ask_reclaimable(endpoint, "DELETE", older_than_s, volumes)
+
+
+def _ask_reclaimable(
+    endpoint: Endpoint, method: str, older_than_s: float, volumes: bool
+) -> list[dict[str, object]]:
     what = f"reclaimable?older_than_s={older_than_s}&volumes={int(volumes)}"
-    answer = _ask(endpoint, "DELETE" if really else "GET", what, RECLAIM_TIMEOUT_S)
-    return cast("list[dict[str, object]]", answer)
+    return cast("list[dict[str, object]]", _ask(endpoint, method, what, RECLAIM_TIMEOUT_S))
 
 
 def _ask(endpoint: Endpoint, method: str, what: str, timeout_s: float) -> object:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trebuchet.emulator import daemon, machine
 from trebuchet.emulator.errors import EmulatorError
+from trebuchet.emulator.loopback import LOOPBACK_NAMES
 from trebuchet.engines.base import Identity, Usage
 from trebuchet.engines.modal.access import Credentials, Pace
 from trebuchet.engines.modal.engine import SdkEngine
@@ -28,8 +29,6 @@ ENVIRONMENT = "local"
 """The SDK remembers settings by the environment's name, for all control planes of a process alike: this one
 must differ from any of Modal's."""
 
-
-_LOOPBACK = ("127.0.0.1", "localhost")
 _ROOM_BYTES = 32 << 20
 _ROOM_AT_FIRST_BYTES = 192 << 20
 """Below that no launch is begun. The first makes layers that all sandboxes share: 133 MiB on Debian 12."""
@@ -203,22 +202,31 @@ class LocalDaemon:
                 sharing="isolated" if self._stands_alone else "shared",
             )
 
-    def reclaim(self, *, older_than_s: float, volumes: bool, really: bool) -> list[dict[str, object]]:
-        """What of the disk can be had back, and, if `really`, have it back; starts it where none runs.
+    def reclaimable(self, *, older_than_s: float, volumes: bool) -> list[dict[str, object]]:
+        """What of the disk can be had back; starts a daemon where none runs.
 
         Each has `kind`, `id`, `size` in bytes and `why`. Nothing that is alive is among it.
 
         Args:
             older_than_s: Of what may be wanted again, only what is older.
             volumes: Also volumes that nothing alive has and nobody changed since.
-            really: Whether to remove it.
 
         Raises:
             LocalEngineError: The daemon cannot be started, or could not do it.
         """
         with _told_as_ours():
             endpoint = daemon.ensure(self.state)
-            return daemon.reclaim(endpoint, older_than_s=older_than_s, volumes=volumes, really=really)
+            return daemon.reclaimable(endpoint, older_than_s=older_than_s, volumes=volumes)
+
+    def reclaim(self, *, older_than_s: float, volumes: bool) -> list[dict[str, object]]:
+        """Remove what `reclaimable` tells; what went.
+
+        Raises:
+            LocalEngineError: The daemon cannot be started, or could not do it.
+        """
+        with _told_as_ours():
+            endpoint = daemon.ensure(self.state)
+            return daemon.reclaim(endpoint, older_than_s=older_than_s, volumes=volumes)
 
     def limits(self) -> str:
         """What a sandbox's limits rest on here, in words; empty where the kernel holds them all."""
@@ -249,7 +257,7 @@ def _past_the_proxy() -> dict[str, str]:
     if not any(os.environ.get(name) for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")):
         return {}
     known = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
-    names = ",".join(dict.fromkeys([*filter(None, known), *_LOOPBACK]))
+    names = ",".join(dict.fromkeys([*filter(None, known), *LOOPBACK_NAMES]))
     return {"NO_PROXY": names, "no_proxy": names}
 
 

@@ -178,8 +178,13 @@ def test_no_program_is_placed_outside_of_an_image(own_engine: Engine, system: st
 
 
 def test_a_pulled_image_goes_when_unwanted_and_is_pulled_again(own_engine: Engine, system: str) -> None:
-    def reclaim(*, really: bool) -> dict[str, int]:
-        found = daemon.reclaim(own_engine.endpoint, older_than_s=DAY_S, volumes=False, really=really)
+    def reclaimable() -> dict[str, int]:
+        return sizes(daemon.reclaimable(own_engine.endpoint, older_than_s=DAY_S, volumes=False))
+
+    def reclaim() -> dict[str, int]:
+        return sizes(daemon.reclaim(own_engine.endpoint, older_than_s=DAY_S, volumes=False))
+
+    def sizes(found: list[dict[str, object]]) -> dict[str, int]:
         return {str(one["kind"]): int(str(one["size"])) for one in found}
 
     image = from_registry(system)
@@ -189,16 +194,16 @@ def test_a_pulled_image_goes_when_unwanted_and_is_pulled_again(own_engine: Engin
     for record in own_engine.state.glob("builds/*.json"):
         record.write_text(json.dumps(json.loads(record.read_text()) | {"built_at": 1.0}))
     own_engine.start()
-    kept = reclaim(really=True)
+    kept = reclaim()
     assert "image" not in kept
     assert kept.get("unpacked", 0) < 100_000  # notes on its layers
     assert live.exec("hello").stdout.read() == "hello world\n"
     live.terminate()
     live.wait(raise_on_termination=False)
 
-    assert reclaim(really=False)["unpacked"] > 500_000
-    assert reclaim(really=True).keys() >= {"image", "unpacked"}
+    assert reclaimable()["unpacked"] > 500_000
+    assert reclaim().keys() >= {"image", "unpacked"}
     assert not list(own_engine.state.glob("registry/roots/*"))
     assert not list(own_engine.state.glob("registry/layers/*"))
-    assert reclaim(really=False).keys() & {"image", "unpacked"} == set()
+    assert reclaimable().keys() & {"image", "unpacked"} == set()
     assert own_engine.run("hello", image=from_registry(system)) == (0, "hello world\n")
