@@ -19,6 +19,7 @@ from trebuchet.emulator.endpoint import Endpoint, code_in_use, read_or_make_toke
 from trebuchet.emulator.errors import EmulatorError
 from trebuchet.emulator.faults import Faults
 from trebuchet.emulator.lobby import Lobby
+from trebuchet.emulator.loopback import LOOPBACK
 from trebuchet.emulator.process.host import ProcessHost
 from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.rpc.call import Repeats, Site
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
     from trebuchet.emulator.world.views import Sharing
 
-LOOPBACK = "127.0.0.1"
 HIGHEST_PORT = 65_535
 BACKLOG = 512
 

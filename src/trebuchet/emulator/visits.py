@@ -16,13 +16,14 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import parse_qsl, urlencode
 
+from trebuchet.emulator.loopback import LOOPBACK
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trebuchet.emulator.rpc.tokens import Tokens
     from trebuchet.emulator.world.sandbox import Sandbox
 
-LOOPBACK = "127.0.0.1"
 PARAMETER = "_modal_connect_token"
 USER_DATA = "X-Verified-User-Data"
 HEAD_S = 30.0

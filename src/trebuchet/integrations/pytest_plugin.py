@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from trebuchet.emulator.loopback import LOOPBACK_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 GPUS = "8xH100,8xA100-80GB,8xL40S,8xL4,8xT4"
 """What tests may ask for where `modal_server_gpus` says nothing else."""
 ENVIRONMENT = "local"
-LOOPBACK = "127.0.0.1,localhost"
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _environment(variables: Mapping[str, str]) -> Generator[None]:
         for name, value in variables.items():
             patch.setenv(name, value)
         for name in ("NO_PROXY", "no_proxy"):  # else the SDK would look for loopback behind a proxy
-            patch.setenv(name, ",".join(filter(None, (os.environ.get(name), LOOPBACK))))
+            patch.setenv(name, ",".join(filter(None, (os.environ.get(name), *LOOPBACK_NAMES))))
         _forget_client()
         try:
             yield

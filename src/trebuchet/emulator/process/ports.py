@@ -7,10 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trebuchet.emulator.loopback import LOOPBACK
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-LOOPBACK = "127.0.0.1"
 CONNECT_S = 5.0
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _ESTABLISHED = "01"

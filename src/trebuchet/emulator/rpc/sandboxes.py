@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2
 
+from trebuchet.emulator.loopback import LOOPBACK
 from trebuchet.emulator.rpc.asking import inline_env, unpack_ask
 from trebuchet.emulator.rpc.lookups import pack_task
 from trebuchet.emulator.rpc.packing import pack_handle, pack_result, pack_tags, unpack_tags
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.sandbox import Sandbox
 
 LONGEST_WAIT_S = 60.0
-LOOPBACK = "127.0.0.1"
 IN_VAIN = api_pb2.GenericResult.GENERIC_STATUS_TIMEOUT
 CONNECT_PORT = 8080
 """Where a connect token leads that names no port."""
