@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trebuchet.emulator.process.errors import CannotStartError, NotRunningError
 from trebuchet.emulator.process.spec import ProcessState
 from trebuchet.emulator.process.supervise import framing
-from trebuchet.emulator.process.supervise.supervisor import KILLED
+from trebuchet.emulator.process.supervise.child import KILLED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,6 +19,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from trebuchet.emulator.process.supervise.notes import Notes
+
+TIMED_OUT = 124
+KILLED = 137
 READ_SIZE = 1 << 16
 _END_OF_INPUT = b"\x04"
 _ERRORS_KEPT = 1000
@@ -43,6 +47,7 @@ class Child:
         folder: str,
         order: dict[str, Any],
         selector: selectors.BaseSelector,
+        notes: Notes,
         *,
         init_pid: int | None = None,
     ) -> None:
@@ -52,7 +57,11 @@ class Child:
             folder: See above.
             order: What to run and how.
             selector: Tells when there is something to read.
+            notes: Takes down that it runs, and how it ended.
             init_pid: The first process of the sandbox whose terminals it may have; None for the machine's.
+
+        Raises:
+            OSError: There is no room for so many; none is left open.
         """
         self.folder = folder
         self.pid = 0
@@ -61,16 +70,20 @@ class Child:
         self.started_at: float | None = None
         self.last_errors = b""
         self.complaint = Complaint(order["argv"][0]) if order.get("bwrap") else None
+        self.stdio = (-1, -1, -1)
         self._timeout_s: float | None = order["timeout_s"]
-        self._recorder = Recorder(os.path.join(folder, framing.LOG), order["log_limit"])
         self._selector = selector
+        self._notes = notes
         self._terminal = -1
         self._typed = b""
-        fifo = os.path.join(folder, framing.STDIN)
-        self._input = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._input_holder = _hold_open(fifo)
+        self._input = self._input_holder = -1
         self._streams: dict[int, int] = {}
-        self.stdio = self._open_terminal(init_pid, *order["pty"]) if order["pty"] else self._open_pipes()
+        self._recorder = Recorder(os.path.join(folder, framing.LOG), order["log_limit"])
+        try:
+            self._open(init_pid, order["pty"])
+        except OSError:
+            self._close()
+            raise
 
     def started(self, init_pid: int | None) -> None:
         """Note that it runs, and start its clock."""
@@ -78,11 +91,11 @@ class Child:
         if self._timeout_s is not None:
             self.deadline = time.monotonic() + self._timeout_s
         path = os.path.join(self.folder, framing.RUNNING)
-        framing.write_object(path, {"started_at": self.started_at, "init_pid": init_pid})
+        self._notes.leave(path, {"started_at": self.started_at, "init_pid": init_pid})
 
     def release_stdio(self) -> None:
         """Close the process's own ends, so that its end can be read."""
-        for descriptor in set(self.stdio):
+        for descriptor in {descriptor for descriptor in self.stdio if descriptor >= 0}:
             os.close(descriptor)
         self.stdio = (-1, -1, -1)
 
@@ -113,49 +126,51 @@ class Child:
 
     def finish(self, exit_code: int | None, cause: str, message: str = "") -> None:
         """Close everything and leave the result, last."""
+        self._close()
+        leave_result(self._notes, self.folder, exit_code, cause, message, started_at=self.started_at)
+
+    def notice(self, text: str) -> None:
+        """Let the log say something that the process did not."""
+        self._recorder.append(framing.NOTICE, text.encode())
+
+    def _open(self, init_pid: int | None, pty: tuple[int, int] | None) -> None:
+        """Open all streams, each noted as soon as it is open, so that `_close` finds it."""
+        fifo = os.path.join(self.folder, framing.STDIN)
+        self._input = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._input_holder = _hold_open(fifo)
+        if pty:
+            self._open_terminal(init_pid, *pty)
+        else:
+            self._open_pipes()
+
+    def _open_pipes(self) -> None:
+        output, output_end = os.pipe()
+        self.stdio = (-1, output_end, -1)
+        self._listen(output, framing.STDOUT)
+        errors, errors_end = os.pipe()
+        self.stdio = (-1, output_end, errors_end)
+        self._listen(errors, framing.STDERR)
+        os.set_blocking(self._input, True)
+        self.stdio = (self._input, output_end, errors_end)
+        self._input = -1
+
+    def _open_terminal(self, init_pid: int | None, rows: int, columns: int) -> None:
+        self._terminal, end = open_pair(init_pid)
+        self.stdio = (end, end, end)
+        self._listen(self._terminal, framing.STDOUT)
+        self.resize(rows, columns)
+        self._selector.register(self._input, selectors.EVENT_READ, self._on_input)
+
+    def _close(self) -> None:
         for descriptor in tuple(self._streams):
             self._forget(descriptor)
-        self.release_stdio_if_held()
+        self.release_stdio()
         for descriptor in (self._input, self._input_holder):
             if descriptor >= 0:
                 self._unregister(descriptor)
                 os.close(descriptor)
         self._input = self._input_holder = -1
         self._recorder.close()
-        framing.write_object(
-            os.path.join(self.folder, framing.RESULT),
-            {
-                "exit_code": exit_code,
-                "cause": cause,
-                "message": message,
-                "started_at": self.started_at,
-                "ended_at": time.time(),
-            },
-        )
-
-    def notice(self, text: str) -> None:
-        """Let the log say something that the process did not."""
-        self._recorder.append(framing.NOTICE, text.encode())
-
-    def release_stdio_if_held(self) -> None:
-        if self.stdio[0] >= 0:
-            self.release_stdio()
-
-    def _open_pipes(self) -> tuple[int, int, int]:
-        output, output_end = os.pipe()
-        errors, errors_end = os.pipe()
-        self._listen(output, framing.STDOUT)
-        self._listen(errors, framing.STDERR)
-        os.set_blocking(self._input, True)
-        given, self._input = self._input, -1
-        return given, output_end, errors_end
-
-    def _open_terminal(self, init_pid: int | None, rows: int, columns: int) -> tuple[int, int, int]:
-        self._terminal, end = open_pair(init_pid)
-        self.resize(rows, columns)
-        self._listen(self._terminal, framing.STDOUT)
-        self._selector.register(self._input, selectors.EVENT_READ, self._on_input)
-        return end, end, end
 
     def _listen(self, descriptor: int, stream: int) -> None:
         os.set_blocking(descriptor, False)
@@ -239,6 +254,28 @@ class Child:
         elif self._input not in self._selector.get_map():
             self._selector.register(self._input, selectors.EVENT_READ, self._on_input)
         self._selector.modify(self._terminal, wanted, self._on_output)
+
+
+def leave_result(
+    notes: Notes,
+    folder: str,
+    exit_code: int | None,
+    cause: str,
+    message: str = "",
+    *,
+    started_at: float | None = None,
+) -> None:
+    """Leave the result of a process, also of one whose streams were never opened."""
+    notes.leave(
+        os.path.join(folder, framing.RESULT),
+        {
+            "exit_code": exit_code,
+            "cause": cause,
+            "message": message,
+            "started_at": started_at,
+            "ended_at": time.time(),
+        },
+    )
 
 
 def _hold_open(fifo: str) -> int:

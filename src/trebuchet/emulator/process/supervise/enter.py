@@ -47,9 +47,17 @@ def enter(order: dict[str, Any], stdio: tuple[int, int, int], init_pid: int | No
     Returns:
         The pid to wait for, which ends as the command ends, and a descriptor from which the command's own pid
         can be read (4 bytes), then, if it cannot be executed, why; then its end.
+
+    Raises:
+        OSError: There is no room for one more descriptor or process.
     """
     report, report_end = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(report)
+        os.close(report_end)
+        raise
     if pid:
         os.close(report_end)
         return pid, report

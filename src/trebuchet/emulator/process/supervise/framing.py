@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import struct
@@ -35,6 +37,9 @@ ROOT = "root"
 WORK = "work"
 CGROUP = "cgroup"
 
+SPACE_IS_SHORT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a write says while there is no room for it."""
+
 
 def message(content: Mapping[str, Any]) -> bytes:
     """An object as it travels on a socket."""
@@ -55,14 +60,28 @@ def take_messages(buffer: bytearray) -> list[dict[str, Any]]:
 
 
 def write_object(path: str, content: dict[str, Any]) -> None:
-    """Write a small JSON file that is there whole or not at all."""
+    """Write a small JSON file that is there whole or not at all.
+
+    Raises:
+        OSError: It cannot be written, for want of room say; nothing is left of it.
+    """
     temporary = path + ".new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, json.dumps(content).encode())
+        _write_all(descriptor, json.dumps(content).encode())
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
     finally:
         os.close(descriptor)
-    os.rename(temporary, path)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """A disk that fills up takes a part first, and says only of the rest that there is no room."""
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def read_object(path: str) -> dict[str, Any] | None:

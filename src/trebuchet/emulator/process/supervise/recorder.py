@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
 from trebuchet.emulator.process.supervise import framing
-
-_SPACE_IS_SHORT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Recorder:
@@ -61,7 +58,7 @@ class Recorder:
         try:
             written = os.writev(self._descriptor, (head, data))
         except OSError as error:
-            if error.errno not in _SPACE_IS_SHORT:
+            if error.errno not in framing.SPACE_IS_SHORT:
                 raise
             return False
         if written < wanted:

@@ -19,16 +19,15 @@ from trebuchet.emulator.process.supervise.appetite import Appetite
 from trebuchet.emulator.process.supervise.beneath import open_beneath
 from trebuchet.emulator.process.supervise.box import Bubblewrap, PlainGroup, code_of
 from trebuchet.emulator.process.supervise.cgroup import Cgroup
-from trebuchet.emulator.process.supervise.child import Child
+from trebuchet.emulator.process.supervise.child import KILLED, TIMED_OUT, Child, leave_result
 from trebuchet.emulator.process.supervise.disk_use import DiskUse
-from trebuchet.emulator.process.supervise.enter import enter, parse_report
+from trebuchet.emulator.process.supervise.execs import Execs
+from trebuchet.emulator.process.supervise.notes import Notes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TIMED_OUT = 124
-KILLED = 137
 NEVER_BEGAN = 127
 """As a shell says it: there is no such command, or it cannot be executed."""
 _LAST_OUTPUT_S = 10.0
@@ -51,9 +50,10 @@ class Supervisor:
         self._starting = starting
         self._selector = selectors.DefaultSelector()
         self._lines: dict[socket.socket, bytearray] = {}
-        self._execs: dict[int, tuple[Child, int]] = {}
+        self._notes = Notes()
+        self._execs = Execs(order, self._selector, self._notes)
         self._waiting: list[dict[str, Any]] = []
-        self._main = Child(".", order, self._selector)
+        self._main = Child(".", order, self._selector, self._notes)
         self._box = Bubblewrap(order) if order["bwrap"] else PlainGroup(order)
         self._group = Cgroup(order["cgroup"])
         self._appetite = Appetite(order["memory_mib"], order["processes"])
@@ -69,6 +69,7 @@ class Supervisor:
         self._catch_children()
         if os.path.exists(framing.TERMINATE):
             self._main.finish(KILLED, "terminated")
+            self._notes.finish()
             return
         if self._start():
             while self._wait_status is None:
@@ -78,6 +79,7 @@ class Supervisor:
                     self._group.remove()
                     return
             self._end()
+        self._notes.finish()
         listener.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(framing.CONTROL)
@@ -133,10 +135,14 @@ class Supervisor:
             self._told = True
         if self._waiting and self._box.ready():
             waiting, self._waiting = self._waiting, []
+            init_pid = self._box.init_pid if self._box.namespaced else None
             for request in waiting:
-                self._enter(request)
+                self._execs.start(request, init_pid, self._group.procs)
+            self._told = True
         self._enforce_deadlines()
         self._enforce_limits()
+        if self._notes.try_again():
+            self._told = True
         self._tell()
 
     def _dispatch(self, patience_s: float | None) -> bool:
@@ -151,20 +157,16 @@ class Supervisor:
     def _patience(self) -> float | None:
         if self._waiting:
             return _NOT_READY_S
-        children = [self._main, *(child for child, _ in self._execs.values())]
+        children = [self._main, *self._execs.children]
         deadlines = [child.deadline for child in children if child.deadline is not None]
-        soon = min(self._appetite.patience, self._disk.patience)
+        soon = min(self._appetite.patience, self._disk.patience, self._notes.patience)
         return max(0.0, min(soon, min(deadlines) - time.monotonic())) if deadlines else soon
 
     def _enforce_deadlines(self) -> None:
-        now = time.monotonic()
-        if self._main.deadline is not None and now >= self._main.deadline:
+        if self._main.deadline is not None and time.monotonic() >= self._main.deadline:
             self._main.deadline = None
             self._kill("timeout")
-        for child, report in self._execs.values():
-            if child.deadline is not None and now >= child.deadline:
-                child.deadline = None
-                self._kill_exec(child, report, "timeout")
+        self._execs.end_late()
 
     def _enforce_limits(self) -> None:
         excess = None if self._main.cause else self._appetite.excess() or self._disk.excess()
@@ -195,7 +197,7 @@ class Supervisor:
                     break
                 if pid == self._main.pid:
                     self._wait_status = status
-                elif pid in self._execs:
+                elif pid in self._execs.pids:
                     self._end_exec(pid, status)
         return True
 
@@ -217,7 +219,7 @@ class Supervisor:
         if self._box.namespaced:
             self._read_to_the_end()
         self._main.drain()
-        for pid in tuple(self._execs):
+        for pid in self._execs.pids:
             self._end_exec(pid, os.waitpid(pid, 0)[1])
         self._box.close()
         self._group.remove()
@@ -236,48 +238,15 @@ class Supervisor:
             why = main.last_errors.decode(errors="replace").strip()
             main.finish(NEVER_BEGAN if never_began else None, "start_failed", why)
 
-    @property
-    def _ending(self) -> bool:
-        return bool(self._main.cause) or self._wait_status is not None
-
     def _read_to_the_end(self) -> None:
         until = time.monotonic() + _LAST_OUTPUT_S
         while not self._main.drained and time.monotonic() < until:
             self._dispatch(until - time.monotonic())
             self._tell()
 
-    # Execs
-
-    def _enter(self, request: dict[str, Any]) -> None:
-        init_pid = self._box.init_pid if self._box.namespaced else None
-        child = Child(request["folder"], request, self._selector, init_pid=init_pid)
-        order = {
-            "argv": request["argv"],
-            "env": {**self._order["env"], **request["env"]},
-            "workdir": request["workdir"] or self._order["workdir"],
-            "capabilities": self._order["capabilities"],
-            "open_files": self._order["open_files"],
-            "group": self._group.procs,
-        }
-        child.pid, report = enter(order, child.stdio, init_pid)
-        child.release_stdio()
-        child.started(None)
-        self._execs[child.pid] = (child, report)
-        self._told = True
-
     def _end_exec(self, pid: int, status: int) -> None:
-        child, report = self._execs.pop(pid)
-        child.drain()
-        _, complaint = parse_report(os.read(report, _MESSAGE_SIZE))
-        os.close(report)
-        if child.cause:
-            child.finish(TIMED_OUT if child.cause == "timeout" else KILLED, child.cause)
-        elif self._ending and (complaint or code_of(status) == KILLED):
-            child.finish(KILLED, "terminated")  # it fell with its sandbox, or there was nothing left to enter
-        elif complaint:
-            child.finish(None, "start_failed", complaint)
-        else:
-            child.finish(code_of(status), "exit")
+        ending = bool(self._main.cause) or self._wait_status is not None
+        self._execs.end(pid, status, sandbox_ends=ending)
         self._told = True
 
     # Lines to daemons
@@ -332,17 +301,12 @@ class Supervisor:
             return
         for request in [request for request in self._waiting if request["folder"] == folder]:
             self._waiting.remove(request)
-            Child(folder, request, self._selector).finish(KILLED, "terminated")
-        for child, report in self._execs.values():
-            if child.folder == folder:
-                self._kill_exec(child, report, "terminated")
-
-    def _kill_exec(self, child: Child, report: int, cause: str) -> None:
-        child.cause = child.cause or cause
-        _kill_group(parse_report(os.read(report, _MESSAGE_SIZE))[0])
+            leave_result(self._notes, folder, KILLED, "terminated")
+            self._told = True
+        self._execs.terminate(folder)
 
     def _named(self, folder: str) -> list[Child]:
-        children = [self._main, *(child for child, _ in self._execs.values())]
+        children = [self._main, *self._execs.children]
         return [child for child in children if child.folder == folder]
 
     def _tell(self) -> None:
@@ -378,9 +342,3 @@ def _make_beneath(root: str, path: str) -> None:
     """Where a link is on the way, the command finds by itself where that leads."""
     with contextlib.suppress(OSError):
         os.close(open_beneath(root, path, make=True))
-
-
-def _kill_group(pid: int) -> None:
-    if pid > 0:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
