@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from trebuchet.emulator.process.isolation import find_bubblewrap
 from trebuchet.emulator.process.limits import Limits
+from trebuchet.emulator.process.supervise import disk_use
 from trebuchet.emulator.process.supervise.disk_use import written
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 WRITE = "dd if=/dev/zero of={place} bs=1M count={mib} status=none; echo wrote; sleep {s}"
@@ -62,3 +66,22 @@ def test_what_a_folder_holds_is_counted_without_following_links(tmp_path: Path):
         file.truncate(1 << 30)
     (tmp_path / "link").symlink_to("/usr")
     assert 100_000 <= written(str(tmp_path)) < 200_000
+
+
+def test_one_that_vanishes_while_it_is_counted_hides_nothing_beside_it(tmp_path: Path, monkeypatch):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(b"x" * 100_000)
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "file").write_bytes(b"x" * 100_000)
+    (tmp_path / "short-lived").touch()
+
+    @contextmanager
+    def listed_too_early(path: str) -> Iterator[list[os.DirEntry[str]]]:
+        with scan(path) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name != "short-lived")
+        (tmp_path / "short-lived").unlink(missing_ok=True)
+        yield listed
+
+    scan = os.scandir
+    monkeypatch.setattr(disk_use.os, "scandir", listed_too_early)
+    assert 400_000 <= written(str(tmp_path)) < 500_000

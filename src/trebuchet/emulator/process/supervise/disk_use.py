@@ -84,13 +84,20 @@ def written(folder: str = framing.ROOT) -> int:
         try:
             with os.scandir(waiting.pop()) as entries:
                 for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    total += status.st_blocks * _BLOCK
+                    total += _size(entry)
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
         except OSError:  # it went away meanwhile, or was closed to us
             continue
     return total
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    """Of one that has gone meanwhile, nothing: the others beside it count all the same."""
+    try:
+        return entry.stat(follow_symlinks=False).st_blocks * _BLOCK
+    except OSError:
+        return 0
 
 
 def _free() -> int:
