@@ -81,12 +81,18 @@ class Execs:
     def any_running(self, sandbox: Sandbox) -> bool:
         """Whether a command is running in a sandbox. The engine's own, a probe's say, do not count."""
         ended = self._ended.setdefault(sandbox, set())
-        for note in (sandbox.folder / FOLDER).glob("*"):
+        for note in (sandbox.folder / FOLDER).glob("[!.]*"):  # without the drafts of notes
             if note.name not in ended:
-                if self._host.state(sandbox.folder / note.read_text()).phase in {"starting", "running"}:
+                if self._runs(sandbox, note):
                     return True
                 ended.add(note.name)
         return False
+
+    def _runs(self, sandbox: Sandbox, note: Path) -> bool:
+        try:
+            return self._host.state(sandbox.folder / note.read_text()).phase in {"starting", "running"}
+        except (NotRunningError, FileNotFoundError):  # removed meanwhile, or it leads to nothing
+            return False
 
     def _note(self, sandbox: Sandbox, exec_id: str) -> Path:
         if not is_safe_id(exec_id):

@@ -38,7 +38,7 @@ class Upkeep:
     @asynccontextmanager
     async def during(self, sandbox: Sandbox) -> AsyncGenerator[None]:
         """Look after a sandbox until the block ends."""
-        tasks = [asyncio.create_task(work) for work in self._work(sandbox)]
+        tasks = [asyncio.create_task(_logged(sandbox, work)) for work in self._work(sandbox)]
         try:
             yield
         finally:
@@ -109,14 +109,29 @@ class Upkeep:
         sandbox.touch()
         while (left := sandbox.used_at + timeout_s - time.monotonic()) > 0:
             await asyncio.sleep(min(left, LONGEST_LOOK_S, timeout_s / LOOKS_A_TIMEOUT))
-            if await asyncio.to_thread(self._in_use, sandbox):
+            if await self._in_use(sandbox):
                 sandbox.touch()
         sandbox.now(idled=True)  # first, so that a daemon that dies now leaves the reason behind
         with suppress(NotRunningError):
             self._host.terminate(sandbox.process)
 
-    def _in_use(self, sandbox: Sandbox) -> bool:
+    async def _in_use(self, sandbox: Sandbox) -> bool:
+        try:
+            return await asyncio.to_thread(self._is_used, sandbox)
+        except OSError as error:  # for want of descriptors, say: in doubt it is used
+            log.warning("whether %s is used cannot be seen: %s", sandbox.id, error)
+            return True
+
+    def _is_used(self, sandbox: Sandbox) -> bool:
         return self._execs.any_running(sandbox) or has_connections(sandbox.ask.ports)
+
+
+async def _logged(sandbox: Sandbox, work: Coroutine[None, None, None]) -> None:
+    """Nobody waits for the outcome of the work: what ends it early is to be found in the log."""
+    try:
+        await work
+    except Exception:
+        log.exception("%s is no longer looked after in every way", sandbox.id)
 
 
 async def _first(*events: asyncio.Event) -> None:
