@@ -15,6 +15,7 @@ from trebuchet.emulator.process.host import ProcessHost
 from trebuchet.emulator.world import upkeep as upkeep_module
 from trebuchet.emulator.world.execs import FOLDER, Execs
 from trebuchet.emulator.world.sandbox import Ask, Probe, Sandbox, Standing
+from trebuchet.emulator.world.stdin import Inputs
 from trebuchet.emulator.world.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def looked_after(tmp_path: Path) -> Callable[..., None]:
                 await sandboxes.start("sleep 600")
                 await host.wait_started(sandbox.process)
                 try:
-                    async with Upkeep(host, Execs(host), None).during(sandbox):
+                    async with Upkeep(host, Execs(host), None, Inputs(host)).during(sandbox):
                         await body(sandbox, host)
                 finally:
                     host.terminate(sandbox.process)
@@ -100,3 +101,13 @@ def test_work_for_a_sandbox_that_fails_is_in_the_log(looked_after, monkeypatch, 
 
     looked_after(body, probe=Probe(tcp_port=1))
     assert "sb-1" in caplog.text
+
+
+def test_with_a_sandbox_ends_what_is_known_of_its_input(looked_after):
+    async def body(sandbox: Sandbox, host: ProcessHost) -> None:
+        inputs = Inputs(host)
+        await inputs.write_at(sandbox.process, 0, b"some", eof=False)
+        await Upkeep(host, Execs(host), None, inputs).finish(sandbox)
+        assert inputs.written(sandbox.process) == 0
+
+    looked_after(body)

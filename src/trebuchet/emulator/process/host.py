@@ -27,9 +27,10 @@ from trebuchet.emulator.process.removal import remove_file_system, remove_tree
 from trebuchet.emulator.process.standard_input import open_input, write_all
 from trebuchet.emulator.process.state import never_began, read_state, sandbox_of, take_lock
 from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from trebuchet.emulator.process.spec import ProcessSpec, ProcessState
@@ -71,7 +72,7 @@ class ProcessHost:
         self._forks = ForkServer(self._state / "process" / "fork-server.log")
         self._switchboard = Switchboard()
         self._learning: asyncio.Task[Machine] | None = None
-        self._writers: dict[Path, asyncio.Lock] = {}
+        self._writers: Turns[Path] = Turns()
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._make_state)
@@ -253,22 +254,33 @@ class ProcessHost:
         """The state once the process has left `starting`, or, at `timeout_s`, as it then is."""
         return await self._leave(folder, frozenset({"starting"}), timeout_s)
 
-    async def write_stdin(self, folder: Path, data: bytes, *, eof: bool = False) -> None:
+    async def write_stdin(
+        self,
+        folder: Path,
+        data: bytes,
+        *,
+        eof: bool = False,
+        on_written: Callable[[int], None] = lambda _: None,
+    ) -> None:
         """Write to the standard input, waiting while the process does not read; then close it if `eof`.
 
-        One writer at a time a folder; a second call waits for the first.
+        One writer at a time a folder; a second call waits for the first. One that is cancelled has written
+        what `on_written` was told of: it is called with the number of bytes of each part, once written.
 
         Raises:
             NotRunningError: The process has ended, or its input was closed. (While it is starting, this
                 waits.)
         """
-        turn = self._writers.setdefault(folder, asyncio.Lock())
-        try:
-            async with turn:
-                await self._write(folder, data, eof=eof)
-        finally:
-            if not turn.locked():
-                self._writers.pop(folder, None)
+        async with self._writers.turn(folder):
+            descriptor = await self._open_input(folder)
+            try:
+                await write_all(descriptor, data, on_written)
+                if eof:
+                    (folder / framing.STDIN).unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+            if eof:
+                self._send(folder, {"do": "end_input", "folder": _name_of(folder)})
 
     def resize(self, folder: Path, rows: int, columns: int) -> None:
         """Tell a process with a terminal its new size; no effect on any other."""
@@ -319,17 +331,6 @@ class ProcessHost:
                 while self.state(folder).phase in phases:
                     await changes.wait(_LOOK_AGAIN_S)
         return self.state(folder)
-
-    async def _write(self, folder: Path, data: bytes, *, eof: bool) -> None:
-        descriptor = await self._open_input(folder)
-        try:
-            await write_all(descriptor, data)
-            if eof:
-                (folder / framing.STDIN).unlink(missing_ok=True)
-        finally:
-            os.close(descriptor)
-        if eof:
-            self._send(folder, {"do": "end_input", "folder": _name_of(folder)})
 
     async def _open_input(self, folder: Path) -> int:
         changes = self.watch(folder)

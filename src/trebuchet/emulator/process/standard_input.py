@@ -10,6 +10,7 @@ from trebuchet.emulator.process.errors import NotRunningError
 from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from _typeshed import HasFileno
@@ -29,8 +30,14 @@ def open_input(folder: Path) -> int | None:
         return None
 
 
-async def write_all(descriptor: int, data: bytes) -> None:
+async def write_all(descriptor: int, data: bytes, on_written: Callable[[int], None]) -> None:
     """Write everything, waiting while the pipe is full.
+
+    Args:
+        descriptor: The pipe's, which does not block.
+        data: What to write.
+        on_written: Called with the number of bytes each time that the pipe took some: whoever is
+            cancelled while he waits knows so what has arrived.
 
     Raises:
         NotRunningError: The other end was closed.
@@ -38,11 +45,14 @@ async def write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         try:
-            rest = rest[os.write(descriptor, rest) :]
+            count = os.write(descriptor, rest)
         except BlockingIOError:
             await writable(descriptor)
         except BrokenPipeError:
             raise NotRunningError("The process no longer reads its standard input.") from None
+        else:
+            rest = rest[count:]
+            on_written(count)
 
 
 async def writable(descriptor: int | HasFileno) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.execs import Execs
     from trebuchet.emulator.world.sandbox import Probe, Sandbox
+    from trebuchet.emulator.world.stdin import Inputs
     from trebuchet.emulator.world.views import Views
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,11 @@ LONGEST_LOOK_S = 1.0
 class Upkeep:
     """Probes sandboxes, commits their volumes, and ends those that nobody used for too long."""
 
-    def __init__(self, host: ProcessHost, execs: Execs, views: Views) -> None:
+    def __init__(self, host: ProcessHost, execs: Execs, views: Views, inputs: Inputs) -> None:
         self._host = host
         self._views = views
         self._execs = execs
+        self._inputs = inputs
 
     @asynccontextmanager
     async def during(self, sandbox: Sandbox) -> AsyncGenerator[None]:
@@ -58,6 +60,7 @@ class Upkeep:
 
     async def finish(self, sandbox: Sandbox) -> None:
         """Do what is left to do for a sandbox whose processes have ended. It ends, whatever comes of that."""
+        self._inputs.forget(sandbox.process)
         if sandbox.ask.volumes:
             try:
                 await self._views.close(sandbox)

@@ -85,7 +85,8 @@ class World:
         self.gpus = GpuPool(gpus)
         self.execs = Execs(host)
         self.views = IsolatedViews(self.volumes) if sharing == "isolated" else SharedViews(self.volumes)
-        self.upkeep = Upkeep(host, self.execs, self.views)
+        self.inputs = Inputs(host)
+        self.upkeep = Upkeep(host, self.execs, self.views, self.inputs)
         self.sandboxes = Sandboxes(state)
         self.lifecycle = Lifecycle(
             state,
@@ -106,5 +107,4 @@ class World:
             ),
         )
         self.logs = LogViews(host)
-        self.inputs = Inputs(host)
         self.reclaim = Reclaim(state, self)
