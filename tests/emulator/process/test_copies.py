@@ -90,3 +90,26 @@ def test_the_network_can_be_kept_from_one(drive):
         sandboxes.host.terminate(folder)
 
     drive(body)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [("/data/a/b", "/data/a%b", "/data%a/b"), ("/" + "deep/" * 60 + "b",)],
+    ids=["alike", "long"],
+)
+def test_what_mounts_hide_comes_back_whatever_their_paths(drive, tmp_path, paths):
+    (tmp_path / "source").mkdir()
+
+    async def body(sandboxes):
+        makes = "".join(f"mkdir -p {path}; echo {path} > {path}/file; " for path in paths)
+        folder = await sandboxes.start(f"{makes} echo up; read x")
+        await sandboxes.printed(folder, b"up")
+        for path in paths:
+            await place_folder(sandboxes.host, folder, path, tmp_path / "source")
+        for path in paths:
+            await take_away(sandboxes.host, folder, f"{path}/")
+        held = await sandboxes.exec(folder, "cat " + " ".join(f"{path}/file" for path in paths))
+        assert held.stdout.decode().split() == list(paths)
+        sandboxes.host.terminate(folder)
+
+    drive(body)

@@ -7,6 +7,7 @@ that holds the two folders and nothing else worth reading.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _ASIDE = ".replaced"
 _NOT_COPIED = ("proc", "dev", "sys", "run", _ASIDE)
 """What the engine itself puts there."""
+_NAME_LENGTH = 32
 _LINKS = ("bin", "lib", "lib64")
 _LONGEST_REASON = 300
 _VANISHED = re.compile(r"cp: .*: No such file or directory")
@@ -115,8 +117,9 @@ async def take_away(host: ProcessHost, folder: Path, path: str) -> None:
 
 
 def aside(path: str) -> str:
-    """Where what was at a path is kept meanwhile."""
-    return f"/{_ASIDE}/{path.strip('/').replace('/', '%')}"
+    """Where what was at a path is kept meanwhile: under a name that no other path has, however long it is."""
+    plain = "/".join(part for part in path.split("/") if part not in {"", "."})
+    return f"/{_ASIDE}/{hashlib.sha256(os.fsencode(plain)).hexdigest()[:_NAME_LENGTH]}"
 
 
 _NO_FOLDER: dict[int, tuple[type[ProcessError], str]] = {
