@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,9 @@ from trebuchet.emulator.process.standard_input import writable
 from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+_LEAVES_WITHIN_S = 1.0
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 _PROGRAM = """
 import sys
@@ -36,6 +38,7 @@ class ForkServer:
         self._errors = errors
         self._server: subprocess.Popen[bytes] | None = None
         self._orders: socket.socket | None = None
+        self._left: list[subprocess.Popen[bytes]] = []
         self._turn = asyncio.Lock()
 
     async def send(self, order: dict[str, Any], descriptors: Sequence[int]) -> None:
@@ -48,34 +51,41 @@ class ForkServer:
             try:
                 await self._send(order, descriptors)
             except (BrokenPipeError, ConnectionResetError):
-                self.close()  # it was killed: nothing of the order was acted upon, so another may have it
+                # It was killed: nothing of the order was acted upon, so another may have it.
                 try:
                     await self._send(order, descriptors)
                 except OSError as error:
                     raise CannotStartError(f"No supervisor can be started: {error}.") from error
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let the server go. The supervisors it forked stay."""
+        self._let_go()
+        for server in self._left:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(server.wait, _LEAVES_WITHIN_S)
+        self._left.clear()
+
+    def _let_go(self) -> None:
+        """Take leave of the server, which ends when it has done what it was told."""
         if self._orders is not None:
             self._orders.close()
-        if self._server is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._server.wait(1)
+        self._left = [server for server in (*self._left, self._server) if server and server.poll() is None]
         self._orders = self._server = None
 
     async def _send(self, order: dict[str, Any], descriptors: Sequence[int]) -> None:
         orders = self._orders or self._start()
-        loop = asyncio.get_running_loop()
         content = framing.message(order)
         head, payload = content[: framing.LENGTH.size], content[framing.LENGTH.size :]
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-        while True:
-            try:
-                orders.sendmsg([head], rights)
-                break
-            except BlockingIOError:
-                await writable(orders)
-        await loop.sock_sendall(orders, payload)
+        try:
+            await _retried(orders, lambda: orders.sendmsg([head], rights))
+            rest = memoryview(payload)
+            while rest:
+                rest = rest[await _retried(orders, partial(orders.send, rest)) :]
+        except BaseException:
+            # Half of an order may be said: it cannot be taken back, and another would be taken for its end.
+            self._let_go()
+            raise
 
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -102,3 +112,12 @@ class ForkServer:
             theirs.close()
         self._orders = ours
         return ours
+
+
+async def _retried(orders: socket.socket, attempt: Callable[[], int]) -> int:
+    """How many bytes an attempt sent, once the socket takes any; one cancelled meanwhile sent none."""
+    while True:
+        try:
+            return attempt()
+        except BlockingIOError:
+            await writable(orders)

@@ -85,7 +85,7 @@ class ProcessHost:
             with contextlib.suppress(asyncio.CancelledError, ProcessError, OSError):
                 await self._learning
         self._switchboard.close()
-        self._forks.close()
+        await self._forks.close()
 
     async def isolation(self) -> Isolation:
         """How sandboxes are kept apart from the host here, and what is missing.
