@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator import nvidia
+from trebuchet.emulator.cores import THREADS_A_CORE
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.errors import EmulatorError
 
@@ -25,8 +26,6 @@ _CONDA = Path("/etc/profile.d/conda.sh")
 _WRITABLE_BY_OTHERS = 0o022
 _PACKAGE_LISTS = Path("/var/lib/apt/lists")
 NUMBER = re.compile(r"\d+(\.\d+)?")
-THREADS_A_CORE = 2
-"""Modal counts physical cores, the operating system threads."""
 
 
 def gpus() -> dict[str, int]:

@@ -21,12 +21,12 @@ from trebuchet.emulator.images.errors import ImageError
 from trebuchet.emulator.images.extract import extract
 from trebuchet.emulator.images.merge import merge
 from trebuchet.emulator.images.store import TREE, disk_error, making
+from trebuchet.emulator.own_python import own_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MADE_OF = "root.json"
-_PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 _MOST_MEMORY = 2 << 30
 _REPORT_EVERY_S = 0.1
 _FAILED = 1
@@ -60,14 +60,9 @@ async def stack_layers(layers: Sequence[Path], finished: Path, *, lock: int) -> 
 
 
 async def _work(arguments: Sequence[str], lock: int, on_progress: Callable[[int], None]) -> None:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]),
-        "PYTHONUTF8": "1",
-    }
     worker = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", __spec__.name, *arguments),
-        env=environment,
+        env={**own_environment(), "PYTHONUTF8": "1"},
         pass_fds=(lock,),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trebuchet.emulator.cores import THREADS_A_CORE
 from trebuchet.emulator.process.supervise import cgroup, framing
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ NOT_HELD = (
     "not limited: there is no control group (version 2) that you may divide. Where systemd runs, "
     "`systemd-run --user --scope` before the command that starts the engine gives it one."
 )
-_THREADS_A_CORE = 2
-"""Modal counts physical cores, the kernel threads."""
 _PERIOD_US = 100_000
 _WEIGHT_OF_A_CORE = 100
 """The kernel's own default is for one that asked for nothing."""
@@ -74,7 +73,7 @@ def group_order(cgroups: Cgroups, spec: ProcessSpec, limits: Limits) -> dict[str
         }
     if "cpu" in cgroups.controllers:
         if spec.cpus:
-            wanted["cpu.max"] = f"{round(spec.cpus * _THREADS_A_CORE * _PERIOD_US)} {_PERIOD_US}"
+            wanted["cpu.max"] = f"{round(spec.cpus * THREADS_A_CORE * _PERIOD_US)} {_PERIOD_US}"
         if spec.wants_cpus:
             weight = round(spec.wants_cpus * _WEIGHT_OF_A_CORE)
             wanted["cpu.weight"] = str(min(max(weight, 1), _HIGHEST_WEIGHT))

@@ -15,10 +15,11 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trebuchet.emulator.process.overlay import make_opaque
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OPAQUE = "user.overlay.opaque"
 _LAYOUT = "5"
 """Raised whenever this file makes something else of the same host."""
 _SUDOERS = "root ALL=(ALL:ALL) ALL\n"
@@ -71,7 +72,7 @@ def make_cover(target: Path, *, state: Path) -> None:
             _cover(target, entry)
     for place in (*map(Path, _OWN), *filter(None, [_home()])):
         if place.is_dir() and not place.is_symlink():
-            os.setxattr(_like(target, place), _OPAQUE, b"y")
+            make_opaque(_like(target, place))
     _fill(target / "etc/shadow", _no_passwords())
     _fill(target / "etc/sudoers", _SUDOERS)
     if os.geteuid() != 0:
@@ -86,7 +87,7 @@ def make_cover(target: Path, *, state: Path) -> None:
 def _cover(target: Path, entry: os.DirEntry[str]) -> None:
     if entry.is_dir(follow_symlinks=False):
         if not _is_open(entry, 0o005):
-            os.setxattr(_like(target, Path(entry.path)), _OPAQUE, b"y")
+            make_opaque(_like(target, Path(entry.path)))
         elif os.geteuid() != 0:
             _like(target, Path(entry.path))
     elif entry.is_file(follow_symlinks=False) and not _is_open(entry, 0o004):

@@ -10,18 +10,18 @@ import socket
 import subprocess
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trebuchet.emulator.own_python import PACKAGE_ROOT
 from trebuchet.emulator.process.errors import CannotStartError
 from trebuchet.emulator.process.standard_input import writable
 from trebuchet.emulator.process.supervise import framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 _LEAVES_WITHIN_S = 1.0
-_PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 _PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv.pop())
@@ -90,7 +90,7 @@ class ForkServer:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(theirs.fileno()), str(_PACKAGE_ROOT)]
+        argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(theirs.fileno()), str(PACKAGE_ROOT)]
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._errors.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         errors = os.open(self._errors, flags, 0o600)

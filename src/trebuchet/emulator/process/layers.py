@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from trebuchet.emulator.own_python import own_environment
 from trebuchet.emulator.process.cover import make_cover
 from trebuchet.emulator.process.errors import CannotStartError
 from trebuchet.emulator.process.python_layer import make_python, make_seeds
@@ -19,7 +20,6 @@ COVER = "cover"
 PYTHON = "python"
 SEEDS = "seeds"
 _LONGEST_REASON = 300
-_PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 
 
 async def ensure_layer(layers: Path, kind: str, key: str, *, state: Path) -> Path:
@@ -41,13 +41,14 @@ async def ensure_layer(layers: Path, kind: str, key: str, *, state: Path) -> Pat
     if await asyncio.to_thread(layer.is_dir):
         return layer
     argv = [sys.executable, "-m", __spec__.name, kind, str(layer), str(state)]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]),
-    }
     # In a thread, which the loop waits for at its end: an engine that ends at once leaves a whole layer.
     maker = await asyncio.to_thread(
-        subprocess.run, argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        subprocess.run,
+        argv,
+        env=own_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
     )
     if maker.returncode != 0:
         raise CannotStartError(f"The sandboxes' {kind} layer could not be made: {_reason(maker.stderr)}")

@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.process.errors import CannotStartError
+from trebuchet.emulator.process.overlay import is_opaque
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from trebuchet.emulator.process.spec import Bind
 
-OPAQUE = "user.overlay.opaque"
 _MOST_LINKS = 40
 """After so many the kernel gives up too."""
 
@@ -122,13 +122,6 @@ def _step(folders: Sequence[Path], name: str) -> list[Path]:
         if not stat.S_ISDIR(mode):
             break
         found.append(place)
-        if _is_opaque(place):
+        if is_opaque(place):
             break
     return found
-
-
-def _is_opaque(folder: Path) -> bool:
-    try:
-        return os.getxattr(folder, OPAQUE) == b"y"
-    except OSError:
-        return False

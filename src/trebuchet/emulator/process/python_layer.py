@@ -19,7 +19,8 @@ import sysconfig
 import zipfile
 from pathlib import Path
 
-_OPAQUE = "user.overlay.opaque"
+from trebuchet.emulator.process.overlay import make_opaque
+
 _LAYOUT = "4"
 """Raised whenever this file makes something else of the same interpreter."""
 _NOT_COPIED = (
@@ -66,7 +67,7 @@ def make_python(target: Path) -> None:
     _unpack_seeds(packages)
     compileall.compile_dir(packages, quiet=2, stripdir=str(target), prependdir="/", workers=0)
     _place_pip(packages, local / "bin")
-    os.setxattr(library, _OPAQUE, b"y")  # the host's packages of the same version do not shine through
+    make_opaque(library)  # the host's packages of the same version do not shine through
 
 
 def make_seeds(packages: Path) -> None:
