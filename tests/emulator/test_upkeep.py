@@ -111,3 +111,20 @@ def test_with_a_sandbox_ends_what_is_known_of_its_input(looked_after):
         assert inputs.written(sandbox.process) == 0
 
     looked_after(body)
+
+
+def test_a_sandbox_idles_from_the_end_of_its_use_on_however_seldom_it_is_looked_at(looked_after, monkeypatch):
+    looks: list[float] = []
+
+    def has_connections(ports: object) -> bool:
+        looks.append(time.monotonic())
+        return len(looks) < 5
+
+    monkeypatch.setattr(upkeep_module, "has_connections", has_connections)
+
+    async def body(sandbox: Sandbox, host: ProcessHost) -> None:
+        await host.wait_end(sandbox.process, PATIENCE_S)
+        assert sandbox.standing.idled
+        assert time.monotonic() - looks[4] >= 1
+
+    looked_after(body, idle_timeout_s=1)

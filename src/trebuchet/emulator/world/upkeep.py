@@ -110,10 +110,13 @@ class Upkeep:
     async def _end_when_idle(self, sandbox: Sandbox, timeout_s: float) -> None:
         """End it when nothing was done with it for so long. A new daemon begins to count anew."""
         sandbox.touch()
+        was_used = False
         while (left := sandbox.used_at + timeout_s - time.monotonic()) > 0:
             await asyncio.sleep(min(left, LONGEST_LOOK_S, timeout_s / LOOKS_A_TIMEOUT))
-            if await self._in_use(sandbox):
+            used = await self._in_use(sandbox)
+            if used or was_used:  # what has ended since the last look counts until now
                 sandbox.touch()
+            was_used = used
         sandbox.now(idled=True)  # first, so that a daemon that dies now leaves the reason behind
         with suppress(NotRunningError):
             self._host.terminate(sandbox.process)
