@@ -74,7 +74,7 @@ def test_a_pull_replaces_no_pipe_and_no_device(
     (tmp_path / "link").symlink_to("here/x")
     for path, target in (("x", "here/x"), ("x", "link"), ("", "here")):
         answer = trebuchet("pull", key, path, target)
-        assert (answer.code, "is no file" in answer.err) == (201, True)
+        assert (answer.code, "neither a file nor a folder" in answer.err) == (201, True)
     assert (tmp_path / "here/x").is_fifo()
     assert (tmp_path / "link").is_symlink()
     assert {path.name for path in (tmp_path / "here").iterdir()} == {"x"}

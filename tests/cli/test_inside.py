@@ -224,6 +224,7 @@ def test_a_copy_replaces_no_pipe_and_no_device(
         ("escaped", ""),
         ("d/l", "../../escaped"),
         ("d/l", "/etc/passwd"),
+        ("d/l", "d"),
     ],
 )
 def test_what_a_job_packs_lands_in_its_place_alone(
@@ -248,7 +249,7 @@ with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
     before = set(tmp_path.rglob("*"))
     answer = trebuchet("cp", f"{job}:d", "work/here")
     assert (answer.code, answer.out) == (205, "")
-    assert "cannot be unpacked" in answer.err or "is not part of" in answer.err
+    assert "cannot be unpacked" in answer.err
     assert set(tmp_path.rglob("*")) - before <= {tmp_path / "work/here"}
     assert not (tmp_path.parent / "escaped").exists()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 import stat
 import tarfile
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from trebuchet.client.beside import Beside, Pipe
+from trebuchet.client.targets import refuse_what_is_no_file
 from trebuchet.errors import ControlPlaneError, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def fetch(within: Within, place: PurePosixPath, target: Path | str, tell: Callab
     """As `Inside.fetch`; `place` is absolute."""
     into_folder = str(target).endswith("/") or Path(target).is_dir()
     goal = Path(target, place.name) if into_folder else Path(target)
-    _refuse_what_is_no_file(goal)
+    refuse_what_is_no_file(goal)
     argv = ("bash", "-o", "pipefail", "-c", _PACK, "bash", str(place.parent), place.name)
     with Pipe() as (reads, writes):
         packing = Beside(lambda: within.run(argv, stdout=writes), writes.close)
@@ -51,14 +52,6 @@ def fetch(within: Within, place: PurePosixPath, target: Path | str, tell: Callab
         packing.check(f"{place} cannot be copied out of {within.job_name}.")
 
 
-def _refuse_what_is_no_file(goal: Path) -> None:
-    """Leave devices and pipes alone: the mode and the time of what is copied are given to what is there."""
-    with suppress(FileNotFoundError):
-        mode = goal.stat().st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise UsageError(f"{goal} is there, and is neither a file nor a folder.")
-
-
 def _unpack(stream: BinaryIO, name: str, target: Path, tell: Callable[[str], None]) -> None:
     """Unpack what is packed under a name, under another; nothing lands outside of it.
 
@@ -66,35 +59,97 @@ def _unpack(stream: BinaryIO, name: str, target: Path, tell: Callable[[str], Non
         ControlPlaneError: What came is no archive of this, or would land elsewhere.
     """
     came = False
+    unpacking = _Unpacking(name, target, tell)
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 came = True
-                _unpack_one(archive, member, (name, target), tell)
+                unpacking.add(archive, member)
     except tarfile.TarError as error:
         if came or not isinstance(error, tarfile.ReadError):
-            raise ControlPlaneError(f"What the job sent as {name!r} cannot be unpacked: {error}.") from error
+            raise _unfit(name, str(error)) from error
         # Nothing came: the command's exit code says why.
 
 
-def _unpack_one(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, where: tuple[str, Path], tell: Callable[[str], None]
-) -> None:
-    name, target = where
-    place = _place_of(member.name, name, target)
-    if place == target:
+@dataclass(frozen=True)
+class _Unpacking:
+    """Puts what a job packed below one place here, whatever the job packed: it may lie.
+
+    Attributes:
+        name: What all of it is packed under.
+        target: What takes the place of that name.
+        tell: Is told of what is left out.
+    """
+
+    name: str
+    target: Path
+    tell: Callable[[str], None]
+
+    def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        """Unpack one member.
+
+        Raises:
+            ControlPlaneError: It would land elsewhere, or could let another one do so.
+        """
+        place = self._place_of(member.name)
+        if member.issym():  # Links are followed where this is packed, so an honest archive has none.
+            raise _unfit(self.name, f"it holds a link, {member.name!r}")
+        if place == self.target:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        if member.islnk():
+            self._add_again(member, place)
+        elif member.isreg():
+            self._make_room(place)
+            archive.extract(member.replace(name=place.name), path=place.parent, filter="data")
+        elif member.isdir():
+            _refuse_link(place)
+            archive.extract(member.replace(name=place.name), path=place.parent, filter="data")
+        else:
+            self.tell(f"{member.name} {_LEFT_OUT}")
+
+    def _add_again(self, member: tarfile.TarInfo, place: Path) -> None:
+        """Another name of a file that came before; a stream cannot be read twice."""
+        source = self._place_of(member.linkname)
+        if not _is_file(source):
+            raise _unfit(self.name, f"it holds another name of {member.linkname!r}, which is no file in it")
+        if source != place:
+            self._make_room(place)
+            shutil.copy2(source, place, follow_symlinks=False)
+
+    def _place_of(self, packed: str) -> Path:
+        """Where something goes, on a way without links.
+
+        Raises:
+            ControlPlaneError: It would land elsewhere.
+            UsageError: A folder on the way there is a link.
+        """
+        path = PurePosixPath(packed)
+        if ".." in path.parts or path.parts[:1] != (self.name,) or "\0" in packed:
+            raise _unfit(self.name, f"it holds {packed!r}, which is not part of it")
+        place, *above = (self.target.joinpath(*path.parts[1:end]) for end in range(len(path.parts), 0, -1))
+        for folder in above:
+            _refuse_link(folder)
+        return place
+
+    def _make_room(self, place: Path) -> None:
+        """A file takes the place of another, or of a link, without writing through it."""
         place.parent.mkdir(parents=True, exist_ok=True)
-    if member.islnk():  # Another name of a file that came before; a stream cannot be read twice.
-        shutil.copy2(_place_of(member.linkname, name, target), place, follow_symlinks=False)
-    elif member.ischr() or member.isblk() or member.isfifo():
-        tell(f"{member.name} {_LEFT_OUT}")
-    else:
-        archive.extract(member.replace(name=place.name), path=place.parent, filter="data")
+        refuse_what_is_no_file(place)
+        if not place.is_dir():
+            place.unlink(missing_ok=True)
 
 
-def _place_of(packed: str, name: str, target: Path) -> Path:
-    """Where something packed under a name goes."""
-    path = PurePosixPath(packed)
-    if ".." in path.parts or path.parts[:1] != (name,):
-        raise ControlPlaneError(f"What the job sent holds {packed!r}, which is not part of {name!r}.")
-    return target / path.relative_to(name)
+def _unfit(name: str, why: str) -> ControlPlaneError:
+    return ControlPlaneError(f"What the job sent as {name!r} cannot be unpacked: {why}.")
+
+
+def _refuse_link(folder: Path) -> None:
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a link, which is not followed.", hint="Name the folder it leads to.")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

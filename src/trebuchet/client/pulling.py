@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,8 +12,9 @@ from trebuchet.client.crew import Crew
 from trebuchet.client.draft import Draft
 from trebuchet.client.in_parts import InParts
 from trebuchet.client.sinks import StoppedError
+from trebuchet.client.targets import refuse_what_is_no_file
 from trebuchet.engines.base import STRETCH_BYTES
-from trebuchet.errors import TrebuchetError, UsageError
+from trebuchet.errors import TrebuchetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -60,7 +60,7 @@ class Pull:
         transfer = self._transfer
         if transfer.stopped.is_set():
             raise StoppedError("The transfer was given up.")
-        _refuse_what_is_no_file(target)
+        _need_a_file_or_nothing(target)
         if _is_here(file, target):
             transfer.progress.bytes(file.size)
             transfer.progress.file()
@@ -109,21 +109,16 @@ class Pull:
         return again(replace(file, size=now.size, modified_at=now.modified_at))
 
 
-def _refuse_what_is_no_file(target: Path) -> None:
+def _need_a_file_or_nothing(target: Path) -> None:
     """A name is taken by what comes: that of a device, even through a link, is not to be had.
 
     Raises:
         UsageError: It is another kind of thing.
         OSError: It is a folder.
     """
-    try:
-        mode = target.stat().st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
+    refuse_what_is_no_file(target, hint="To print one: trebuchet cat JOB PATH")
+    if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-    if not stat.S_ISREG(mode):
-        raise UsageError(f"{target} is there, and is no file.", hint="To print one: trebuchet cat JOB PATH")
 
 
 def _is_here(file: OutputFile, target: Path) -> bool:
