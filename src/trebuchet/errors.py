@@ -8,7 +8,7 @@
     │   └── ClusterNotFoundError      204
     │       └── JobNotFoundError      204
     ├── ControlPlaneError             205  the control plane refused or failed
-    │   ├── AuthenticationError       206  no token, or one that is not accepted
+    │   ├── AuthenticationError       206  no token, one that is not accepted, or another account's
     │   ├── ClusterUnreachableError   207  no answer (transient)
     │   ├── CapacityError             208  no such GPU free at present (transient)
     │   ├── RateLimitedError          209  too many requests (transient)

@@ -18,6 +18,7 @@ def sandbox_of(context: Context, job: Job) -> str:
 
     Raises:
         JobNotFoundError: It does not run: it has ended, or waits for something.
+        AuthenticationError: It is another account's.
         ClusterUnreachableError: What it does could not be learnt.
     """
     if job.end_at is None and job.state is JobState.PENDING:
@@ -36,10 +37,5 @@ def sandbox_of(context: Context, job: Job) -> str:
 
 
 def _looked_up(context: Context, job: Job) -> Job:
-    if job.sandbox_id is not None and job.current.claim is None:
-        reconcile.look_up(context, job)
-    else:
-        tags = context.tag("launch", job.current.launch_tag)
-        for failure in reconcile.reconcile(context, [job], tags=tags).values():
-            raise failure
+    reconcile.bring_up_to_date(context, job)
     return context.fresh(job)

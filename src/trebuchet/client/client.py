@@ -235,14 +235,13 @@ class Client:
 
         Raises:
             JobNotFoundError: There is no such job.
-            ClusterUnreachableError: The control plane gave no answer.
+            AuthenticationError: It is another account's.
+            ControlPlaneError: The control plane gave no answer.
         """
         job = self.find_job(sandbox_id)
         context = self._contexts.of_job(job)
-        if job.end_at is None and job.sandbox_id is not None and job.current.claim is None:
-            reconcile.look_up(context, job)
-        elif job.end_at is None:
-            reconcile.reconcile(context, [job], tags=context.tag("launch", job.current.launch_tag))
+        if job.end_at is None:
+            reconcile.bring_up_to_date(context, job)
         return self.status_of(context.fresh(job))
 
     def find_job(self, ref: str) -> Job:

@@ -111,7 +111,7 @@ class Keeper:
         """End what waits in the queue where the job has waited long enough: `create` then fails."""
         if job.end_at is None and job.cancel_at is None and reconcile.is_out_of_patience(context, job):
             with suppress(TrebuchetError):  # Another look follows.
-                reconcile.look_up(context, job)
+                reconcile.look_at(context, job)
 
     def _look(self, context: Context, job: Job) -> None:
         try:

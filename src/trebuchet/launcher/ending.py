@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import ControlPlaneError
+from trebuchet.errors import AuthenticationError, ControlPlaneError
 from trebuchet.lifecycle import naming
 from trebuchet.lifecycle.cancel import cancel, want_end
 
@@ -27,7 +28,8 @@ def cancel_all(contexts: Contexts, jobs: Sequence[Job]) -> list[Job]:
         ControlPlaneError: Of one; the others were asked for their end all the same.
     """
     for job in jobs:
-        want_end(contexts.of_job(job), job)
+        with suppress(AuthenticationError):  # It is raised again below, once the others are ending.
+            want_end(contexts.of_job(job), job)
     if len(jobs) == 1:
         return [cancel(contexts.of_job(jobs[0]), jobs[0])]
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - heavy, and rarely needed

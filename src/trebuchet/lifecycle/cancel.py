@@ -15,7 +15,12 @@ _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def want_end(context: Context, job: Job, *, by: str | None = None) -> None:
-    """Write the wish for a job's end. Makes no call."""
+    """Write the wish for a job's end. Of a job of this account's nothing is asked.
+
+    Raises:
+        AuthenticationError: It is another account's; nothing is written.
+    """
+    context.require_sight_of(job)
     context.ledger.want_cancel(job.key, by=by or whoami(), at=context.clock.now())
 
 
@@ -23,6 +28,7 @@ def cancel(context: Context, job: Job, *, patience_s: float = 30.0, by: str | No
     """End a job and see it end; gives it as it is after `patience_s` at the latest.
 
     Raises:
+        AuthenticationError: It is another account's; no wish is written.
         ControlPlaneError: The wish is written, and the sandbox's end is not yet known.
     """
     if job.end_at is not None:
@@ -33,7 +39,13 @@ def cancel(context: Context, job: Job, *, patience_s: float = 30.0, by: str | No
 
 
 def see_end(context: Context, job: Job, *, patience_s: float) -> Job:
-    """Look a job that shall end up until it has, or patience runs out."""
+    """Look a job that shall end up until it has, or patience runs out.
+
+    Raises:
+        AuthenticationError: It is another account's.
+        ControlPlaneError: There was no answer.
+    """
+    context.require_sight_of(job)
     deadline = context.clock.now() + patience_s
     for turn in range(1_000_000):
         job = context.fresh(job)
@@ -55,7 +67,7 @@ def _ask_for_end(context: Context, job: Job) -> None:
 
 def _look(context: Context, job: Job) -> None:
     if job.sandbox_id is not None:
-        reconcile.look_up(context, job)
+        reconcile.look_at(context, job)
     elif job.current.asked_at is None and job.current.claim is None:
         reconcile.end(context, job, observe.cancelled(job))
     else:

@@ -7,6 +7,8 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trebuchet.errors import AuthenticationError
+
 if TYPE_CHECKING:
     from trebuchet.engines.base import Engine
     from trebuchet.ledger import Attempt, Job, Ledger
@@ -51,6 +53,23 @@ class Context:
             identity.workspace,
             identity.environment,
         )
+
+    def require_sight_of(self, job: Job) -> None:
+        """See that what this engine answers is about the job: what another account cannot see may well run.
+
+        Raises:
+            AuthenticationError: It is of another account or environment than this engine's.
+        """
+        if not self.sees(job):
+            raise not_seen(job)
+
+
+def not_seen(job: Job) -> AuthenticationError:
+    """Why nothing can be learnt, or done, about a job of another account."""
+    return AuthenticationError(
+        f"{job.name}: it belongs to another account or environment than the one in use.",
+        hint="Take the token and the environment that it was launched with.",
+    )
 
 
 def whoami() -> str:

@@ -61,7 +61,7 @@ class LogChain:
             if not self._follow or job.end_at is not None:
                 return None
             if job.sandbox_id is not None and job.current.claim is None:
-                reconcile.look_up(self._context, job)
+                reconcile.look_at(self._context, job)
                 if self._context.fresh(job).end_at is not None:
                     continue
             self._context.clock.sleep(_PAUSES_S[min(turn, len(_PAUSES_S) - 1)])

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 from trebuchet.errors import (
     CapacityError,
     ClusterUnreachableError,
-    ControlPlaneError,
     JobNotFoundError,
     LaunchError,
+    LedgerError,
     NotFoundError,
     TrebuchetError,
 )
 from trebuchet.ledger import Outcome
 from trebuchet.lifecycle import again, candidates, create, observe
+from trebuchet.lifecycle.context import not_seen
 from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound
 from trebuchet.lifecycle.values import drop
@@ -38,7 +39,6 @@ GPU_CREATED_AGAIN_WITHIN_S = 600.0
 found means "never made" only as long as it can hardly have been scheduled, run and ended."""
 
 _AT_ONCE = 16
-_OTHER_IDENTITY = "it belongs to another account or environment than the one in use"
 
 
 def reconcile(
@@ -58,9 +58,7 @@ def reconcile(
         ControlPlaneError: Nothing could be looked up.
     """
     ours = [job for job in jobs if context.sees(job)]
-    failures = {
-        job.key: TrebuchetError(f"{job.name}: {_OTHER_IDENTITY}.") for job in jobs if not context.sees(job)
-    }
+    failures: dict[str, TrebuchetError] = {job.key: not_seen(job) for job in jobs if not context.sees(job)}
     _forget_values(context)
     if not ours:
         return failures
@@ -72,13 +70,30 @@ def reconcile(
     return failures | _advance_all(context, ours, listed)
 
 
+def bring_up_to_date(context: Context, job: Job) -> None:
+    """The same for one unfinished job, without a list where its sandbox's id is known.
+
+    Raises:
+        AuthenticationError: It is another account's.
+        TrebuchetError: It could not be looked up.
+    """
+    if job.sandbox_id is not None and job.current.claim is None:
+        look_at(context, job)
+        return
+    tags = context.tag("launch", job.current.launch_tag)
+    for failure in reconcile(context, [job], tags=tags).values():
+        raise failure
+
+
 def _advance_all(context: Context, jobs: Sequence[Job], listed: Collection[str]) -> dict[str, TrebuchetError]:
     queued: Mapping[str, str] = {}
 
     def attempt(job: Job) -> TrebuchetError | None:
         try:
             advance(context, job, listed, queued)
-        except (ControlPlaneError, LaunchError) as error:
+        except LedgerError:
+            raise  # It is everybody's.
+        except TrebuchetError as error:
             return error
         return None
 
@@ -121,7 +136,7 @@ def advance(context: Context, job: Job, listed: Collection[str], queued: Mapping
     elif job.sandbox_id in listed and not _may_queue(context, job):
         context.ledger.running(job.current, at=context.clock.now())
     else:
-        look_up(context, job)
+        _look_up(context, job)
 
 
 def tell_what_for(context: Context, job: Job, queued: Mapping[str, str]) -> bool:
@@ -141,8 +156,18 @@ def _held(context: Context, job: Job) -> bool:
     return job.current.claim is not None and context.claims.is_alive(job.current.claim)
 
 
-def look_up(context: Context, job: Job) -> None:
-    """Ask the control plane about a job's sandbox, and write the answer down."""
+def look_at(context: Context, job: Job) -> None:
+    """Ask the control plane about the sandbox of one job, whose id is known, and write the answer down.
+
+    Raises:
+        AuthenticationError: It is another account's: what this one is told would be no evidence.
+        ControlPlaneError: There was no answer.
+    """
+    context.require_sight_of(job)
+    _look_up(context, job)
+
+
+def _look_up(context: Context, job: Job) -> None:
     assert job.sandbox_id is not None  # noqa: S101 - for the type checker; callers have looked
     try:
         seen = context.engine.poll(job.sandbox_id)
@@ -208,7 +233,13 @@ def _not_known(context: Context, job: Job) -> None:
 
 
 def finish_launch(context: Context, job: Job) -> None:
-    """Finish a launch that its process did not: adopt what it made, make what it did not, or say why not."""
+    """Finish a launch that its process did not: adopt what it made, make what it did not, or say why not.
+
+    Raises:
+        AuthenticationError: It is another account's: what is missing here may be there.
+        ControlPlaneError: What there is could not be made out.
+    """
+    context.require_sight_of(job)
     if job.current.number > 1 and again.is_foreign(context, job):
         again.follow(context, job)
         return
@@ -268,7 +299,7 @@ def _go_on(context: Context, job: Job) -> None:
     if job.end_at is not None:
         return
     if job.sandbox_id is not None:
-        look_up(context, job)
+        _look_up(context, job)
     elif job.current.gpu is not None:
         ensure_keeper(context)
 
@@ -356,4 +387,4 @@ def give_up(context: Context, job: Job, error: BaseException) -> None:
         if job.sandbox_id is None:
             end(context, job, observe.cancelled(job))
         else:
-            look_up(context, job)
+            _look_up(context, job)

@@ -13,7 +13,7 @@ import pytest
 from support.clocks import AheadClock, HandClock
 from support.engine import wait_until
 from support.rows import SPEC, make_job
-from trebuchet.errors import ClusterNotFoundError, JobNotFoundError
+from trebuchet.errors import ClusterNotFoundError, JobNotFoundError, LocalEngineError
 from trebuchet.launcher import Launcher
 from trebuchet.settings import Settings
 from trebuchet.status import JobState, JobStatus, Phase, Reason
@@ -298,3 +298,24 @@ def test_reconciling_with_nothing_to_do_costs_one_list(own_bench: Bench) -> None
     one_list = _counted(own_bench, lambda: own_bench.engine_listed("cluster", own_bench.cluster))
     assert calls == one_list
     own_bench.launcher.down("local", own_bench.cluster)
+
+
+def test_a_job_that_this_machine_cannot_look_up_loses_nothing_of_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = bench.another()
+    jobs = [bench.up("true") for _ in range(3)]
+    wait_until(lambda: bench.running() == [])
+    engine = launcher.contexts.of("local").engine
+    poll = engine.poll
+
+    def failing(sandbox_id: str) -> object:
+        if sandbox_id == jobs[1].id:
+            raise LocalEngineError("The local engine does not start.")
+        return poll(sandbox_id)
+
+    monkeypatch.setattr(type(engine), "poll", staticmethod(failing), raising=False)
+    found = {job.key: job for job in launcher.status("local", bench.cluster)["local"]}
+    assert [found[job.key].done for job in jobs] == [True, False, True]
+    told = [json.loads(found[job.key].metadata).get("stale_why") for job in jobs]
+    assert told == [None, "The local engine does not start.", None]
