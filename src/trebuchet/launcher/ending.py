@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trebuchet.errors import AuthenticationError, ControlPlaneError
 from trebuchet.lifecycle import naming
 from trebuchet.lifecycle.cancel import cancel, want_end
+from trebuchet.lifecycle.context import CALLS_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from trebuchet.lifecycle.context import Context
     from trebuchet.lifecycle.contexts import Contexts
 
-_AT_ONCE = 16
 _PATIENCE_S = 10.0
 _PAUSE_S = 0.2
 
@@ -34,7 +34,7 @@ def cancel_all(contexts: Contexts, jobs: Sequence[Job]) -> list[Job]:
         return [cancel(contexts.of_job(jobs[0]), jobs[0])]
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - heavy, and rarely needed
 
-    with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="cancel") as pool:
+    with ThreadPoolExecutor(max_workers=CALLS_AT_ONCE, thread_name_prefix="cancel") as pool:
         running = [pool.submit(cancel, contexts.of_job(job), job) for job in jobs]
     return [one.result() for one in running]
 

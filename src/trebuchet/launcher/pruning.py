@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from trebuchet.errors import NotFoundError, TrebuchetError
 from trebuchet.lifecycle.again import is_foreign
 from trebuchet.lifecycle.builds import log_path
+from trebuchet.lifecycle.context import CALLS_AT_ONCE
 
 if TYPE_CHECKING:
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.contexts import Contexts
-
-_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def prune(contexts: Contexts, *, before: float, outputs: bool) -> Pruned:
     def may_go(job: Job) -> bool:
         return _leaves_nothing(contexts, job, outputs=outputs)
 
-    with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="prune") as pool:
+    with ThreadPoolExecutor(max_workers=CALLS_AT_ONCE, thread_name_prefix="prune") as pool:
         going = [job.key for job, goes in zip(jobs, pool.map(may_go, jobs), strict=True) if goes]
     gone = contexts.ledger.prune(going)
     for key in gone:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from trebuchet.lifecycle.clock import Clock
     from trebuchet.settings import Settings
 
+CALLS_AT_ONCE = 16
+"""How many threads ask a control plane side by side where something is wanted of each of many jobs: enough to
+hide the way there and back, and far below what the service allows."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:

@@ -19,7 +19,7 @@ from trebuchet.errors import (
 )
 from trebuchet.ledger import Outcome
 from trebuchet.lifecycle import again, candidates, create, observe
-from trebuchet.lifecycle.context import not_seen
+from trebuchet.lifecycle.context import CALLS_AT_ONCE, not_seen
 from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound
 from trebuchet.lifecycle.values import drop
@@ -37,8 +37,6 @@ LOST_AFTER_S = 60.0
 GPU_CREATED_AGAIN_WITHIN_S = 600.0
 """A sandbox with a GPU that has ended can be found by its id alone. Where the id was never learnt, nothing
 found means "never made" only as long as it can hardly have been scheduled, run and ended."""
-
-_AT_ONCE = 16
 
 
 def reconcile(
@@ -105,7 +103,7 @@ def _advance_all(context: Context, jobs: Sequence[Job], listed: Collection[str])
     else:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - heavy, and rarely needed
 
-        with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="reconcile") as pool:
+        with ThreadPoolExecutor(max_workers=CALLS_AT_ONCE, thread_name_prefix="reconcile") as pool:
             outcomes = list(pool.map(attempt, idle))
     return {job.key: error for job, error in zip(idle, outcomes, strict=True) if error is not None}
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from trebuchet.errors import ImageBuildError, TrebuchetError, UsageError
 from trebuchet.ledger import Intended, Made, Recipe, config_as_data
-from trebuchet.lifecycle import create, naming, reconcile
+from trebuchet.lifecycle import create, naming, observe, reconcile
 from trebuchet.lifecycle.builds import BuildLog
 from trebuchet.lifecycle.cancel import cancel, want_end
+from trebuchet.lifecycle.context import CALLS_AT_ONCE
 from trebuchet.lifecycle.handoff import watch
 from trebuchet.lifecycle.intent import Past, bound, make_intent
 from trebuchet.lifecycle.provenance import git_state
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from trebuchet.plan.model import Plan
     from trebuchet.sandbox import SandboxSpec
 
-_AT_ONCE = 16
 _PATIENCE_S = 5.0
 
 
@@ -84,6 +84,9 @@ class Volley:
         self._cluster = naming.check_cluster(cluster)
         self._tell = tell
         self._code: dict[str | None, tuple[str | None, bool | None]] = {}
+        self._written: dict[str, Job] = {}
+        """What the ledger has, or is about to have, and nobody was told the end of: by key."""
+        self._to_be_asked = set[str]()
         self._flying: dict[str, _Flight] = {}
         self._landed: SimpleQueue[_Flight] = SimpleQueue()
         self._answered = False
@@ -109,9 +112,13 @@ class Volley:
                 others.append(one)
             else:
                 ready.append((one, *made))
+        # Known here first: an interruption may come once they are written and before they are asked for.
+        self._written |= {intended.job.key: intended.job for _, intended, _ in ready}
+        self._to_be_asked = {intended.job.key for _, intended, _ in ready}
         if ready:
             self._context.ledger.add_asked([intended for _, intended, _ in ready])
         for one, intended, spec in ready:
+            self._to_be_asked.discard(intended.job.key)
             self._ask(one.place, intended.job, spec)
         watch(self._context, [intended.job for _, intended, _ in ready])
         self.settle(wait=False)
@@ -175,7 +182,7 @@ class Volley:
         if failed:
             from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - heavy, and rarely needed
 
-            with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="again") as pool:
+            with ThreadPoolExecutor(max_workers=CALLS_AT_ONCE, thread_name_prefix="again") as pool:
                 list(pool.map(self._go_on, failed))
 
     def _write_made(self, made: Sequence[_Flight]) -> None:
@@ -198,10 +205,14 @@ class Volley:
             self._launched(flight.place, rows.get(flight.row.key, flight.row))
 
     def _launched(self, place: int, row: Job) -> None:
-        self._flying.pop(row.key, None)
         if row.cancel_at is not None and row.sandbox_id is not None:
             create.terminate(self._context, row.sandbox_id)
+        self._settled(row.key)
         self._tell(place, row)
+
+    def _settled(self, key: str) -> None:
+        self._flying.pop(key, None)
+        self._written.pop(key, None)
 
     def _go_on(self, flight: _Flight) -> None:
         """The first answer was no sandbox: find out, wait, or ask again, as one launch alone would."""
@@ -216,12 +227,12 @@ class Volley:
 
     def _fail(self, place: int, row: Job, error: TrebuchetError) -> None:
         context = self._context
-        self._flying.pop(row.key, None)
         context.ledger.drop_claim(row.key, row.current.number, context.claims.token())
         if isinstance(error, UsageError):
             context.ledger.forget(row.key)
         else:
             reconcile.give_up(context, row, error)
+        self._settled(row.key)
         self._tell(place, error)
 
     # --- before their time
@@ -230,20 +241,27 @@ class Volley:
         """See that nothing is left of those whose sandboxes are not known yet."""
         from concurrent.futures import ThreadPoolExecutor, wait  # noqa: PLC0415 - as above
 
-        flying = list(self._flying.values())
-        for flight in flying:
-            want_end(self._context, flight.row)
+        left = self._context.ledger.jobs_of(self._written)
+        for row in left:
+            want_end(self._context, row)
         # What the control plane was asked for it makes, whether or not somebody waits for its answer.
-        wait([flight.answer for flight in flying], timeout=_PATIENCE_S)
-        with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="abandon") as pool:
-            list(pool.map(self._end, flying))
+        wait([flight.answer for flight in self._flying.values()], timeout=_PATIENCE_S)
+        with ThreadPoolExecutor(max_workers=CALLS_AT_ONCE, thread_name_prefix="abandon") as pool:
+            list(pool.map(self._end, left))
 
-    def _end(self, flight: _Flight) -> None:
-        context, attempt = self._context, flight.row.current
+    def _end(self, row: Job) -> None:
+        context, attempt = self._context, row.current
         with suppress(TrebuchetError):  # The wish is written: the next reconcile goes on.
-            if flight.answer.done() and flight.answer.exception() is None:
-                context.learn_id(attempt, flight.answer.result())
-            else:
-                flight.answer.cancel()
+            if row.key in self._to_be_asked:  # So there is nothing to look for.
+                reconcile.end(context, context.fresh(row), observe.cancelled(context.fresh(row)))
+                return
+            if (flight := self._flying.get(row.key)) is not None:
+                self._learn_or_give_up(flight)
             context.ledger.drop_claim(attempt.key, attempt.number, context.claims.token())
-            cancel(context, context.fresh(flight.row), patience_s=_PATIENCE_S)
+            cancel(context, context.fresh(row), patience_s=_PATIENCE_S)
+
+    def _learn_or_give_up(self, flight: _Flight) -> None:
+        if flight.answer.done() and flight.answer.exception() is None:
+            self._context.learn_id(flight.row.current, flight.answer.result())
+        else:
+            flight.answer.cancel()

@@ -199,6 +199,38 @@ def test_an_interruption_leaves_nothing_of_those_that_were_not_launched_yet(benc
     bench.launcher.stop("local", bench.cluster)
 
 
+@pytest.mark.parametrize("when", ["before it is asked for", "while it is asked for", "before any is written"])
+def test_an_interruption_leaves_nothing_of_those_that_were_written_and_not_asked_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    bench.ended(bench.up("true"))
+    launcher = bench.another()
+    engine = launcher.contexts.of("local").engine
+    begin, asked = engine.begin, list[object]()
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        asked.append(arguments)
+        if len(asked) < 2:
+            return begin(*arguments, **options)
+        if when == "while it is asked for":
+            begin(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, "begin", interrupted, raising=False)
+    if when == "before any is written":
+        monkeypatch.setattr(launcher.contexts.ledger, "add_asked", interrupted)
+        asked.append(None)
+    with pytest.raises(KeyboardInterrupt):
+        launcher.up_many([bench.job("sleep 60")] * 5, bench.cluster)
+    rows = launcher.contexts.ledger.jobs(cluster=bench.cluster)
+    mine = [row for row in rows if row.state is not JobState.SUCCEEDED]
+    assert {row.state for row in mine} <= {JobState.CANCELLED}
+    assert len(mine) == (0 if when == "before any is written" else 5)
+    for _ in range(2):  # What was left to whoever comes next would be made now.
+        bench.another().status("local", bench.cluster)
+    assert bench.running() == []
+
+
 def test_an_interruption_does_not_wait_for_the_gpus_that_others_wait_for(bench: Bench) -> None:
     bench.ended(bench.up("true"))
 
