@@ -25,15 +25,16 @@ def _from_environment(name: str, default: str) -> str:
     return os.environ.get(name) or default
 
 
-def _seconds(name: str, default: float) -> float:
+def _seconds(name: str, default: float, *, least: float = 0.0) -> float:
     written = _from_environment(name, str(default))
     try:
         seconds = float(written)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < float("inf"):
+    if not least <= seconds < float("inf"):
+        at_least = f", {least:g} at least" if least else ""
         raise UsageError(
-            f"{name} cannot be read: {shown(written)}.", hint="Write a number of seconds, like 60."
+            f"{name} cannot be read: {shown(written)}.", hint=f"Write a number of seconds, like 60{at_least}."
         )
     return seconds
 
@@ -65,7 +66,7 @@ class Settings:
         profile: Modal's profile, None for its active one (`MODAL_PROFILE`).
         environment: Modal's environment, None for its default (`MODAL_ENVIRONMENT`).
         longest_s: Seconds that one sandbox lives at most; a job with a longer `timeout` goes on in another
-            (`TREBUCHET_LONGEST_SANDBOX_S`, at most the service's 24 hours).
+            (`TREBUCHET_LONGEST_SANDBOX_S`, 1 at least, at most the service's 24 hours).
         restart_pause_s: Seconds before a job's first restart; before each later one twice as many, at most
             five minutes (`TREBUCHET_RESTART_PAUSE_S`).
         keeper: Whether a background process begins the next attempts of jobs. Without one that is done by the
@@ -86,7 +87,7 @@ class Settings:
     profile: str | None = field(default_factory=lambda: os.environ.get("MODAL_PROFILE"))
     environment: str | None = field(default_factory=lambda: os.environ.get("MODAL_ENVIRONMENT"))
     longest_s: int = field(
-        default_factory=lambda: min(_DAY_S, int(_seconds("TREBUCHET_LONGEST_SANDBOX_S", _DAY_S)))
+        default_factory=lambda: min(_DAY_S, int(_seconds("TREBUCHET_LONGEST_SANDBOX_S", _DAY_S, least=1)))
     )
     restart_pause_s: float = field(default_factory=lambda: _seconds("TREBUCHET_RESTART_PAUSE_S", 5))
     keeper: bool = field(default_factory=lambda: os.environ.get("TREBUCHET_KEEPER") != "0")

@@ -28,6 +28,8 @@ def test_every_variable_that_the_code_reads_is_explained() -> None:
     [
         ("TREBUCHET_LONGEST_SANDBOX_S", "a day"),
         ("TREBUCHET_LONGEST_SANDBOX_S", "-1"),
+        ("TREBUCHET_LONGEST_SANDBOX_S", "0"),
+        ("TREBUCHET_LONGEST_SANDBOX_S", "0.5"),
         ("TREBUCHET_RESTART_PAUSE_S", "nan"),
         ("TREBUCHET_RESTART_PAUSE_S", "inf"),
         ("TREBUCHET_TAG_PREFIX", "two words"),
