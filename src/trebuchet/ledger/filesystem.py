@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 from trebuchet.errors import LedgerError
 
+_OCTAL = re.compile(rb"\\([0-7]{3})")
 _MOUNTS = Path("/proc/self/mountinfo")
 _WITHOUT_LOCKS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ncpfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse"}
@@ -39,9 +42,14 @@ def file_system_of(folder: Path, mounts: str) -> str:
         fields = before.split(" ")
         if len(fields) < 5 or not after:
             continue
-        # The kernel writes a space, a tab, a newline and a backslash in octal.
-        root = Path(fields[4].encode("utf-8", "surrogateescape").decode("unicode_escape"))
+        root = Path(_unescaped(fields[4]))
         # Of two mounts at one place the later one hides the earlier.
         if (place == root or root in place.parents) and len(root.parts) >= best:
             best, kind = len(root.parts), after.split(" ", 1)[0]
     return kind
+
+
+def _unescaped(place: str) -> str:
+    """A mount's place: in octal the kernel writes a space, a tab, a newline and a backslash alone."""
+    raw = place.encode("utf-8", "surrogateescape")
+    return os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8) & 0xFF]), raw))

@@ -28,13 +28,22 @@ MOUNTS = """\
 22 1 8:1 / / rw,relatime - ext4 /dev/root rw
 30 22 0:40 / /home rw,relatime shared:1 - nfs4 server:/home rw
 31 22 0:41 / /with\\040space rw - cifs //server/x rw
+33 22 0:43 / /donn\u00e9es rw - nfs rw rw
+34 22 0:44 / /back\\134slash rw - nfs rw rw
 32 30 0:42 / /home/me/local rw - xfs /dev/sdb rw
 """
 
 
 @pytest.mark.parametrize(
     ("folder", "kind"),
-    [("/var/x", "ext4"), ("/home/me", "nfs4"), ("/home/me/local/y", "xfs"), ("/with space", "cifs")],
+    [
+        ("/var/x", "ext4"),
+        ("/home/me", "nfs4"),
+        ("/home/me/local/y", "xfs"),
+        ("/with space", "cifs"),
+        ("/donn\u00e9es/x", "nfs"),
+        ("/back\\slash", "nfs"),
+    ],
 )
 def test_the_file_system_is_that_of_the_nearest_mount(folder: str, kind: str) -> None:
     assert filesystem.file_system_of(Path(folder), MOUNTS) == kind
