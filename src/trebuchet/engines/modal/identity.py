@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
-from dataclasses import astuple
-from typing import TYPE_CHECKING
+from dataclasses import astuple, fields
+from typing import TYPE_CHECKING, cast
 
 import modal
 from modal.exception import NotFoundError, PermissionDeniedError, UnimplementedError
@@ -36,8 +37,8 @@ def identify(connection: Connection, memory: Path) -> Identity:
     key = hashlib.sha256(token.encode()).hexdigest()[:32]
     known = _read(memory)
     if key not in known:
-        known[key] = list(astuple(_ask(connection)))
-        _write(memory, known)
+        found = list(astuple(_ask(connection)))
+        known = _remember(memory, key, found)
     return Identity(*known[key])
 
 
@@ -65,15 +66,44 @@ def _default_environment(client: modal.Client) -> str | None:
 
 
 def _read(memory: Path) -> dict[str, list[str]]:
+    """What is remembered and fits; a file that somebody else wrote may hold anything."""
     try:
-        return dict(json.loads(memory.read_text()))
+        written = json.loads(memory.read_text())
     except (OSError, ValueError):
         return {}
+    if not isinstance(written, dict):
+        return {}
+    return {
+        key: cast("list[str]", facts)
+        for key, facts in cast("dict[str, object]", written).items()
+        if isinstance(facts, list)
+        and len(cast("list[object]", facts)) == len(fields(Identity))
+        and all(isinstance(fact, str) for fact in cast("list[object]", facts))
+    }
+
+
+def _remember(memory: Path, key: str, found: list[str]) -> dict[str, list[str]]:
+    """Add what was found to what is remembered; where nothing can be written, it is asked for again.
+
+    Two processes may both add something: each reads the file anew while it has the lock.
+    """
+    try:
+        make_private_folder(memory.parent)
+        with memory.with_name(f".{memory.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            known = _read(memory) | {key: found}
+            _write(memory, known)
+    except OSError:
+        return {key: found}
+    return known
 
 
 def _write(memory: Path, known: dict[str, list[str]]) -> None:
-    make_private_folder(memory.parent)
     descriptor, name = tempfile.mkstemp(dir=memory.parent, prefix=memory.name)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(known, file)
-    os.replace(name, memory)  # noqa: PTH105 - atomic, and both are plain strings
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(known, file)
+        os.replace(name, memory)  # noqa: PTH105 - atomic, and both are plain strings
+    except BaseException:
+        os.unlink(name)  # noqa: PTH108 - as above
+        raise
