@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,3 +89,14 @@ def test_many_files_are_checked_without_the_sdk(trebuchet: Callable[..., Answer]
     loaded = {line.rsplit("|", 1)[-1].strip() for line in answer.err.splitlines()}
     assert "trebuchet.plan.make" in loaded
     assert not loaded & {"modal", "grpclib"}
+
+
+def test_a_launch_whose_uploads_cannot_be_remembered_is_told_all_the_same(
+    trebuchet: Callable[..., Answer], home: Path, project: Path
+) -> None:
+    assert project.is_dir()
+    shutil.rmtree(home / "uploads", ignore_errors=True)
+    (home / "uploads").write_text("in the way")
+    answer = trebuchet("up", "job.yaml", "--cloud", "local", "-d", "-q")
+    (home / "uploads").unlink()
+    assert (answer.code, len(answer.out.split())) == (0, 1), answer.err

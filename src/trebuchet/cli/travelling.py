@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,14 +95,15 @@ class Memory:
         """Whether a launch has sent just this before."""
         try:
             return self._file(one).read_text("ascii") == one.manifest.fingerprint()
-        except FileNotFoundError:
+        except (OSError, ValueError):
             return False
 
     def keep(self, one: Travelling) -> None:
-        """A launch has sent it."""
+        """A launch has sent it. Where that cannot be written the next one says nothing of it."""
         if one.upload.role != "credential":
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file(one).write_text(one.manifest.fingerprint(), "ascii")
+            with suppress(OSError):  # The job runs, and this command is to tell so.
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._file(one).write_text(one.manifest.fingerprint(), "ascii")
 
     def _file(self, one: Travelling) -> Path:
         place = f"{self._cloud}\0{one.upload.source}\0{one.upload.target}"
