@@ -23,7 +23,7 @@ from trebuchet.lifecycle.log_chain import LogChain
 from trebuchet.lifecycle.reconcile import reconcile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Set
 
     from trebuchet.ledger import Job, Unarchived
     from trebuchet.lifecycle.context import Context
@@ -126,13 +126,20 @@ class Archiving:
         ledger = self._contexts.ledger
         if not self._contexts.settings.archive or not ledger.path.exists():
             return []
-        logs = [
-            one
-            for one in ledger.unarchived(self._cloud)
-            if self._failures[one.key, one.number].count < _TRIES
-        ]
+        unarchived = ledger.unarchived(self._cloud)
+        self._forget_all_but({(one.key, one.number) for one in unarchived})
+        logs = [one for one in unarchived if self._count((one.key, one.number)) < _TRIES]
         # What has stopped is not started for the sake of a log: it keeps it until somebody comes.
         return [] if not logs or self._contexts.of(self._cloud).engine.is_asleep() else logs
+
+    def _forget_all_but(self, names: Set[tuple[str, int]]) -> None:
+        """Let go of what is known of logs that are archived, or pruned."""
+        for known in (self._failures, self._topped_up):
+            for name in known.keys() - names:
+                del known[name]
+
+    def _count(self, name: tuple[str, int]) -> int:
+        return self._failures[name].count if name in self._failures else 0
 
     def _archive(self, logs: list[Unarchived]) -> None:
         self._learn_ends(one for one in logs if not one.ended)
@@ -165,7 +172,7 @@ class Archiving:
 
     def _is_time(self, log: Unarchived) -> bool:
         name = (log.key, log.number)
-        if time.monotonic() < self._failures[name].not_before:
+        if name in self._failures and time.monotonic() < self._failures[name].not_before:
             return False
         last = self._topped_up.setdefault(name, time.monotonic())
         return log.ended or time.monotonic() - last >= self._intervals.top_up_s

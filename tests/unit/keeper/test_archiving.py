@@ -12,9 +12,13 @@ import pytest
 
 from support.bench import bench_at
 from support.engine import wait_until
+from support.rows import SPEC, make_job
+from trebuchet.keeper.archiving import Archiving
 from trebuchet.launcher import Launcher
+from trebuchet.lifecycle.contexts import Contexts
 from trebuchet.lifecycle.log_chain import archive_folder
 from trebuchet.logs.archive import SUFFIX, Archive
+from trebuchet.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,3 +110,18 @@ def test_it_can_be_turned_off(bench: Bench, setting: str) -> None:
     launcher.up(bench.job("true"), bench.cluster)
     assert bench.keepers() == []
     launcher.close()
+
+
+def test_what_a_keeper_knows_of_logs_does_not_grow_with_those_that_were(tmp_path: Path) -> None:
+    contexts = Contexts(Settings(home=tmp_path, archive=True))
+    archiving = Archiving(contexts, "local", wake=lambda: None)
+    for number in range(100):
+        archiving._failed(f"gone-{number}", 1, OSError("no space"))
+        archiving._topped_up[f"gone-{number}", 1] = 0.0
+    assert contexts.ledger.add(
+        make_job("gone-7"), {}, (SPEC,)
+    )  # An attempt's log is wanted from its sandbox on.
+    contexts.ledger.created(make_job("gone-7").current, "sb-7", at=1.0)
+    archiving.turn()
+    assert (set(archiving._failures), set(archiving._topped_up)) == ({("gone-7", 1)}, {("gone-7", 1)})
+    contexts.close()
