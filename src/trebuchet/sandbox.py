@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+CLOUDS = ("local", "modal")
+"""Where it can be made."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:

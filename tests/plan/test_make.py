@@ -185,6 +185,40 @@ def test_outputs_that_would_replace_one_another_are_refused(paths: tuple[str, ..
     make_plan(JobConfig(run="x", outputs=("a/b", "a/c", "a/b", ".")), cloud="modal")
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/", "/ holds all of the system"),
+        ("//", "// holds all of the system"),
+        ("../..", "holds all of the system"),
+        ("~/..", "holds all of the system"),
+        ("/root/../", "holds all of the system"),
+        ("/proc", "the kernel's"),
+        ("/sys/class", "the kernel's"),
+        ("/dev/shm", "the kernel's"),
+        ("/outputs", "is where outputs are"),
+        ("/outputs/model", "is where outputs are"),
+        ("../../outputs/x/..", "is where outputs are"),
+    ],
+)
+def test_what_is_no_file_to_keep_or_holds_the_outputs_themselves_is_refused(path: str, said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        make_plan(JobConfig(run="x", outputs=(path,)), cloud="modal")
+
+
+def test_what_only_begins_like_such_a_place_is_kept() -> None:
+    make_plan(JobConfig(run="x", outputs=("/outputs2", "/device", "/root", "outputs", "..")), cloud="modal")
+
+
+@pytest.mark.parametrize("name", ["acme-user", "acme-until", "trebuchet-user"])
+def test_no_label_passes_as_a_tag_of_our_own_whatever_these_begin_with(name: str) -> None:
+    job = JobConfig(run="x", resources=JobResources(cloud="local", labels={name: "1"}))
+    with pytest.raises(PlanError, match="marks Trebuchet's own tags"):
+        make_plan(job, cloud="local", tag_prefix="acme-")
+    if not name.startswith("trebuchet"):
+        assert make_plan(job, cloud="local").candidates[0].tags == {name: "1"}
+
+
 def test_an_output_without_a_value_is_refused() -> None:
     with pytest.raises(PlanError, match="a path among them is empty"):
         make_plan(job_from_text("run: x\noutputs: [~]\n", "job.yaml"), cloud="modal")

@@ -192,6 +192,7 @@ class Client:
             make_plan,
             cloud=self.cloud,
             cache_volume=self.settings.cache_volume,
+            tag_prefix=self.settings.tag_prefix,
             machine=self._machine(),
             here=_here(),
             home=Path.home(),

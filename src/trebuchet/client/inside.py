@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from trebuchet.client.begun import sandbox_of
 from trebuchet.client.beside import Within
+from trebuchet.plan.script import WORK_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
 
-_WORK_DIR = "/root/sky_workdir"
-_IN_WORK_DIR = ("sh", "-c", f'cd {_WORK_DIR} 2>/dev/null; exec "$@"', "sh")
-_SHELL = ("sh", "-c", f"cd {_WORK_DIR} 2>/dev/null; command -v bash >/dev/null && exec bash -l; exec sh")
+_IN_WORK_DIR = ("sh", "-c", f'cd {WORK_DIR} 2>/dev/null; exec "$@"', "sh")
+_SHELL = ("sh", "-c", f"cd {WORK_DIR} 2>/dev/null; command -v bash >/dev/null && exec bash -l; exec sh")
 _EXPORT = "export:"
 
 
@@ -100,7 +100,7 @@ class Inside:
         """
         from trebuchet.client.fetching import fetch  # noqa: PLC0415 - most go inside to copy nothing
 
-        fetch(self._within, PurePosixPath(_WORK_DIR, source), target, tell or _silently)
+        fetch(self._within, PurePosixPath(WORK_DIR, source), target, tell or _silently)
 
     def send(self, source: Path, target: str, *, tell: Callable[[str], None] | None = None) -> None:
         """Copy a file or folder into the job.
@@ -122,7 +122,7 @@ class Inside:
         """
         from trebuchet.client.sending import send  # noqa: PLC0415 - as above
 
-        place, is_folder = PurePosixPath(_WORK_DIR, target), target.endswith("/")
+        place, is_folder = PurePosixPath(WORK_DIR, target), target.endswith("/")
         send(self._within, source, place, tell or _silently, is_folder=is_folder)
 
     @property

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8
 _TRIES = 3
-"""How often a large file that the job goes on changing is brought."""
+"""How often a file that the job goes on changing is brought, the first time included."""
 
 
 class Pull:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import UsageError
+from trebuchet.sandbox import CLOUDS
 
 if TYPE_CHECKING:
     from trebuchet.engines.base import Engine
     from trebuchet.settings import Settings
-
-CLOUDS = ("local", "modal")
 
 
 def engine_for(cloud: str, settings: Settings) -> Engine:

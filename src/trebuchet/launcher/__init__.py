@@ -1,6 +1,6 @@
 """Clouds, clusters and jobs, in the shape of `oumi.launcher`: functions over one default `Launcher`.
 
-from trebuchet import launcher
+from trebuchet import JobConfig, launcher
 
 cluster, status = launcher.up(JobConfig.from_yaml("train.yaml"), "my-cluster")
 launcher.status()            # {"local": [JobStatus(...)], "modal": []}

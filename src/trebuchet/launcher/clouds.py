@@ -86,4 +86,4 @@ class LocalCloud(Cloud):
     client_type = LocalClient
 
 
-CLOUDS: dict[str, type[Cloud]] = {"local": LocalCloud, "modal": ModalCloud}
+CLOUD_TYPES: dict[str, type[Cloud]] = {cloud.name: cloud for cloud in (LocalCloud, ModalCloud)}

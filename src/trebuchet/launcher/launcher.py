@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from trebuchet.errors import JobNotFoundError, UsageError
 from trebuchet.launcher import ending, refresh, search
-from trebuchet.launcher.clouds import CLOUDS, Cloud
+from trebuchet.launcher.clouds import CLOUD_TYPES, Cloud
 from trebuchet.launcher.handles import JobHandle
 from trebuchet.launcher.log_access import LogAccess
 from trebuchet.launcher.progress import Told
@@ -48,7 +48,7 @@ class Launcher(LogAccess, Upkeep):
     ) -> None:
         self.settings = settings or Settings()
         self.contexts = Contexts(self.settings, clock=clock)
-        self._clouds = {name: made(self, price) for name, made in CLOUDS.items()}
+        self._clouds = {name: made(self, price) for name, made in CLOUD_TYPES.items()}
 
     # --- launching
 

@@ -6,13 +6,12 @@ import difflib
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import shown
+from trebuchet.sandbox import CLOUDS
 
 if TYPE_CHECKING:
     from trebuchet.job import JobConfig
     from trebuchet.plan.alternatives import Alternative
     from trebuchet.plan.findings import Findings
-
-CLOUDS = ("local", "modal")
 
 _RENTABLE = frozenset(
     {

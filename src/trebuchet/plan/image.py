@@ -48,8 +48,10 @@ def image(
         findings.noted(
             where, "is run as it is", "it calls docker, and there is no Docker daemon in a sandbox"
         )
-    secret = _secret(job, value is None, findings)
+    secret = _secret(job, findings)
     if value is None:
+        if secret:
+            findings.noted("image_secret", "is not used", "the default image needs no login")
         if place.cloud == "local" and place.machine is not None and place.machine.programs is not None:
             return _on_machine(script, place.machine, place.machine.programs, findings)
         return _default(script, gpu, place.cloud)
@@ -62,7 +64,7 @@ def image(
     return ImageSpec(registry_ref=reference, registry_login=_login(job))
 
 
-def _secret(job: JobConfig, unused: bool, findings: Findings) -> str | None:
+def _secret(job: JobConfig, findings: Findings) -> str | None:
     """The named secret that opens the registry, if the job names one."""
     field, name = "image_secret", job.image_secret
     findings.translated(field)
@@ -70,8 +72,7 @@ def _secret(job: JobConfig, unused: bool, findings: Findings) -> str | None:
         return None
     if not name.strip():
         findings.refused(field, "it names no secret", "name one of the control plane's, or leave it out")
-    elif unused:
-        findings.noted(field, "is not used", "the default image needs no login")
+        return None
     return name
 
 

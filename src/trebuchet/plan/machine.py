@@ -32,7 +32,14 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a job is to run, and what is there; `machine` None on Modal and where it is unknown."""
+    """Where a job is to run, and what is there.
+
+    Attributes:
+        cloud: `modal` or `local`.
+        machine: None on Modal and where it is unknown.
+        tag_prefix: What the names of our own tags begin with there.
+    """
 
     cloud: str
     machine: Machine | None
+    tag_prefix: str

@@ -23,7 +23,7 @@ from trebuchet.plan.model import Plan
 from trebuchet.plan.outputs import outputs
 from trebuchet.plan.priority import priority
 from trebuchet.plan.promises import promises, resource_promises
-from trebuchet.plan.reach import ports, tags
+from trebuchet.plan.reach import OUR_TAGS, ports, tags
 from trebuchet.plan.regions import regions
 from trebuchet.plan.script import WORK_DIR
 from trebuchet.plan.scripts import command
@@ -42,6 +42,7 @@ def make_plan(
     *,
     cloud: str,
     cache_volume: str = "trebuchet-hf-cache",
+    tag_prefix: str = OUR_TAGS,
     machine: Machine | None = None,
     here: Path = Path(),
     home: Path | None = None,
@@ -52,6 +53,7 @@ def make_plan(
         job: What the user asked for.
         cloud: `modal` or `local`. Where the job names another, somebody has chosen, and this one holds.
         cache_volume: The Volume mounted at the HuggingFace cache; empty for none.
+        tag_prefix: What the names of our own tags begin with; no label may begin so.
         machine: What the local machine has; None where unknown, and on Modal.
         here: The folder where relative local paths start.
         home: What `~` means in local paths; None leaves it to whoever reads them.
@@ -69,7 +71,7 @@ def make_plan(
     restarts(job, findings)
     outputs(job, findings)
     common = _common(job, cloud, cache_volume, LocalPaths(here, home), findings)
-    candidates = _candidates(job, Place(cloud, machine), common, findings)
+    candidates = _candidates(job, Place(cloud, machine, tag_prefix), common, findings)
     account, notes = close_account(job, findings)
     return Plan(
         account=account,
@@ -162,7 +164,7 @@ def _alternative(
         common,
         regions=regions(wanted, place.cloud, findings),
         ports=ports(wanted, findings),
-        tags={**tags(wanted, findings), **priority(wanted, place.cloud, findings)},
+        tags={**tags(wanted, place.tag_prefix, findings), **priority(wanted, place.cloud, findings)},
     )
     found: list[SandboxSpec] = []
     for gpu in gpus(wanted, place.cloud, place.machine, findings):

@@ -17,7 +17,8 @@ _MOST_PORTS = 64
 _HIGHEST_PORT = 65_535
 _RANGE = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?")
 _TAG = re.compile(r"[A-Za-z0-9._-]{1,63}")
-_OUR_TAGS = "trebuchet-"
+OUR_TAGS = "trebuchet-"
+"""What the names of our tags begin with where no setting says otherwise."""
 
 
 def ports(wanted: Alternative, findings: Findings) -> tuple[int, ...]:
@@ -50,14 +51,14 @@ def _numbers(value: Any) -> range | None:
     return range(first, last + 1) if 1 <= first <= last <= _HIGHEST_PORT else None
 
 
-def tags(wanted: Alternative, findings: Findings) -> dict[str, str]:
-    """The labels of one alternative, as tags."""
+def tags(wanted: Alternative, prefix: str, findings: Findings) -> dict[str, str]:
+    """The labels of one alternative, as tags; none may pass as our own, which begin with this prefix."""
     field = wanted.place("labels")
     findings.translated(field)
     labels: Mapping[str, Any] = wanted.get("labels") or {}
     found: dict[str, str] = {}
     for name, value in labels.items():
-        if faults := list(_faults(name, value)):
+        if faults := list(_faults(name, value, prefix)):
             findings.refused(
                 f"{field}.{name}",
                 faults[0],
@@ -69,10 +70,12 @@ def tags(wanted: Alternative, findings: Findings) -> dict[str, str]:
     return found
 
 
-def _faults(name: str, value: Any) -> Iterator[str]:
+def _faults(name: str, value: Any, prefix: str) -> Iterator[str]:
     if not _TAG.fullmatch(name):
         yield "no tag can have this name"
-    if name.startswith(_OUR_TAGS):
-        yield f"it begins with {_OUR_TAGS}, which marks Trebuchet's own tags"
+    # Another ledger of the same app may go by the usual prefix.
+    for ours in (prefix, OUR_TAGS):
+        if name.startswith(ours):
+            yield f"it begins with {ours}, which marks Trebuchet's own tags"
     if not isinstance(value, str) or not _TAG.fullmatch(value):
         yield "it has a value that no tag can have"
