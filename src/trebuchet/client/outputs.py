@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
 from trebuchet.errors import NotFoundError, UsageError
 from trebuchet.lifecycle.log_chain import archive_folder
+from trebuchet.lifecycle.outputs import outputs_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,10 +48,14 @@ class Outputs:
     """
 
     def __init__(self, context: Context, job: Job) -> None:
+        self._context = context
         self._engine = context.engine
-        self._home = context.settings.home
-        self._volume = context.settings.outputs_volume
         self._job = job
+
+    @cached_property
+    def _volume(self) -> str:
+        """Where they are, whatever the setting says by now; empty where they were kept nowhere."""
+        return outputs_volume(self._context.settings, self._context.ledger.recipe(self._job.key))
 
     def list(self, path: str = "") -> Sequence[OutputFile]:
         """What is there, in the order of paths; nothing where the job wrote nothing, or keeps nothing.
@@ -64,11 +70,24 @@ class Outputs:
         """All that is there, whatever its kind; None where the job has no outputs at all."""
         wanted = self._path(path)
         try:
-            return self._engine.list_files(self._volume, wanted)
+            return self._engine.list_files(self._kept(path), wanted)
         except NotFoundError as error:
             if path.strip("/"):
-                raise NotFoundError(f"Among the outputs of {self._job.name} there is no {path}.") from error
+                raise self._not_there(path) from error
             return None
+
+    def _kept(self, path: str) -> str:
+        """The Volume of this job's outputs.
+
+        Raises:
+            NotFoundError: It keeps none.
+        """
+        if not self._volume:
+            raise self._not_there(path)
+        return self._volume
+
+    def _not_there(self, path: str) -> NotFoundError:
+        return NotFoundError(f"Among the outputs of {self._job.name} there is no {path}.")
 
     def read(self, path: str, sink: BinaryIO) -> None:
         """Write a file's content into one of the caller's.
@@ -79,7 +98,7 @@ class Outputs:
         with (
             tempfile.TemporaryFile() as whole
         ):  # Blocks come in any order, and a pipe takes them in one alone.
-            self._engine.read_file(self._volume, self._path(path), whole)
+            self._engine.read_file(self._kept(path), self._path(path), whole)
             whole.seek(0)
             shutil.copyfileobj(whole, sink, 1 << 20)
 
@@ -154,8 +173,9 @@ class Outputs:
         """
         if self._job.end_at is None:
             raise UsageError(f"{self._job.name} has not ended.", hint=f"trebuchet cancel {self._job.key}")
-        self._engine.remove_files(self._volume, self._job.key)
-        shutil.rmtree(archive_folder(self._home, self._job.key), ignore_errors=True)
+        if self._volume:
+            self._engine.remove_files(self._volume, self._job.key)
+        shutil.rmtree(archive_folder(self._context.settings.home, self._job.key), ignore_errors=True)
 
     def _pull_all(
         self,

@@ -11,6 +11,7 @@ from trebuchet.errors import NotFoundError, TrebuchetError
 from trebuchet.lifecycle.again import is_foreign
 from trebuchet.lifecycle.builds import log_path
 from trebuchet.lifecycle.context import CALLS_AT_ONCE
+from trebuchet.lifecycle.outputs import outputs_volume
 
 if TYPE_CHECKING:
     from trebuchet.ledger import Job
@@ -55,8 +56,9 @@ def prune(contexts: Contexts, *, before: float, outputs: bool) -> Pruned:
 
 def _leaves_nothing(contexts: Contexts, job: Job, *, outputs: bool) -> bool:
     context = contexts.of_job(job)
-    volume = context.settings.outputs_volume
-    keeps = contexts.ledger.recipe(job.key).config.get("outputs") is not False
+    recipe = contexts.ledger.recipe(job.key)
+    volume = outputs_volume(context.settings, recipe)
+    keeps = recipe.config.get("outputs") is not False
     # The outputs of what another ledger launched are for that one to delete.
     if not (volume and keeps) or is_foreign(context, job):
         return True

@@ -24,13 +24,14 @@ def config_as_data(job: JobConfig) -> dict[str, Any]:
 
 
 def config_from_data(data: Mapping[str, Any]) -> JobConfig:
-    """The way back from `config_as_data`, values still left out."""
+    """The way back from `config_as_data`, values still left out; so is what was written down beside it."""
     # A status decodes nothing, and these take a while to import.
     from trebuchet.job import JobConfig, JobResources, StorageMount  # noqa: PLC0415
 
     storage: dict[str, Any] = data["storage_mounts"]
+    names = {field.name for field in fields(JobConfig)}
     values: dict[str, Any] = {
-        **data,
+        **{name: value for name, value in data.items() if name in names},
         "resources": JobResources(**data["resources"]),
         "storage_mounts": {place: StorageMount(**mount) for place, mount in storage.items()},
         "source": Path(data["source"]) if data["source"] else None,

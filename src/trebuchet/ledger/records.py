@@ -126,7 +126,7 @@ class Recipe:
     """What is needed to create a job's sandbox, but for the values of its environment.
 
     Attributes:
-        config: The job file's content with the values left out.
+        config: The job file's content with the values left out, and the Volume of its outputs.
         candidates: Their `env` is empty.
         prices: US dollars an hour of each candidate, where its launcher knew them; else empty.
     """

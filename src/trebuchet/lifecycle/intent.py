@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from trebuchet.ledger import Attempt, Job, config_as_data
 from trebuchet.lifecycle import naming
 from trebuchet.lifecycle.budget import budget
-from trebuchet.lifecycle.outputs import outputs_mount
+from trebuchet.lifecycle.outputs import outputs_mount, outputs_volume
 from trebuchet.lifecycle.policy import may_follow, resumes
 from trebuchet.lifecycle.values import from_kept, need_keeping
 
@@ -128,7 +128,7 @@ def bound(
     """A candidate with the facts of this attempt: its name, tags, marker and the way to its values.
 
     Args:
-        context: For the tags' prefix.
+        context: For the tags' prefix, and the ledger.
         job: Whose newest attempt it is.
         spec: The candidate as planned.
         user: The job file's `user`.
@@ -158,7 +158,7 @@ def bound(
         owner=naming.owner(context.ledger.id, socket.gethostname()),
         until=_expected_until(context, job, share.life_s),
     )
-    place = outputs_mount(context.settings, job.key, spec, keep)
+    place = outputs_mount(outputs_volume(context.settings, past.recipe), job.key, spec, keep)
     argv = bind_launch(
         spec.argv,
         nonce=nonce_for(job.key),

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from trebuchet import errors
 from trebuchet.errors import LaunchError, TrebuchetError
-from trebuchet.ledger import config_as_data
 from trebuchet.lifecycle import create, naming, reconcile
 from trebuchet.lifecycle.adopt import adopt
 from trebuchet.lifecycle.builds import Tail, log_path
@@ -14,6 +13,7 @@ from trebuchet.lifecycle.cancel import cancel
 from trebuchet.lifecycle.context import whoami
 from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound, make_intent
+from trebuchet.lifecycle.outputs import config_to_write
 from trebuchet.lifecycle.transfers import last_told, told_elsewhere
 from trebuchet.lifecycle.values import keep, require_bucket_keys
 from trebuchet.uploads import require_source
@@ -89,7 +89,7 @@ def launch(
     intent = make_intent(
         context, job, plan, key=key or naming.new_key(), cluster=cluster, wait_for_gpu=wait_for_gpu
     )
-    if not context.ledger.add(intent, config_as_data(job), plan.candidates, prices):
+    if not context.ledger.add(intent, config_to_write(context.settings, job), plan.candidates, prices):
         return context.fresh(intent)
     try:
         if intent.current.gpu is None:

@@ -12,13 +12,14 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import ImageBuildError, TrebuchetError, UsageError
-from trebuchet.ledger import Intended, Made, Recipe, config_as_data
+from trebuchet.ledger import Intended, Made, Recipe
 from trebuchet.lifecycle import create, naming, observe, reconcile
 from trebuchet.lifecycle.builds import BuildLog
 from trebuchet.lifecycle.cancel import cancel, want_end
 from trebuchet.lifecycle.context import CALLS_AT_ONCE
 from trebuchet.lifecycle.handoff import watch
 from trebuchet.lifecycle.intent import Past, bound, make_intent
+from trebuchet.lifecycle.outputs import config_to_write
 from trebuchet.lifecycle.provenance import git_state
 from trebuchet.lifecycle.values import require_bucket_keys
 from trebuchet.uploads import require_source
@@ -137,7 +138,8 @@ class Volley:
         )  # fmt: skip
         if row.secret is not None:
             return None
-        config, spec = config_as_data(job), plan.candidates[row.current.candidate]
+        config = config_to_write(context.settings, job)
+        spec = plan.candidates[row.current.candidate]
         past = Past(Recipe(config=config, candidates=plan.candidates, prices=wanted.prices), [row.current])
         ready = bound(context, row, spec, user=job.user, keep=job.outputs, values=spec.env, past=past)
         asked = replace(row.current, asked_at=context.clock.now(), allotted_s=ready.timeout_s)
