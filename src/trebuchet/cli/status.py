@@ -80,32 +80,32 @@ def status(
         launcher.adopt_everywhere()  # Nothing was ever launched from here: what runs is another machine's.
     cluster, job = _cluster_or_job(launcher, what, cluster, cloud)
 
-    def look() -> tuple[list[JobStatus], int]:
-        """Those to be shown, and how many there are altogether."""
+    def look() -> list[JobStatus]:
+        """Those to be shown."""
         now = time.time()
-        by_cloud = launcher.status(cloud, cluster, job, cached=cached)
+        only_recent = not (everything or what or cluster or state or name or since)
+        ended_since = now - _RECENT_S if only_recent else None
+        by_cloud = launcher.status(cloud, cluster, job, cached=cached, ended_since=ended_since)
         statuses = [each for group in by_cloud.values() for each in group]
         statuses.sort(key=lambda each: each.submit_time or now, reverse=True)
-        shown = [
+        return [
             each
             for each in statuses
             if (not state or each.state.value in state)
             and (name is None or fnmatchcase(each.name, name))
             and (since is None or _age(each, now) <= since)
+            and (not only_recent or _is_recent(each, now))
         ]
-        if not (everything or what or cluster or state or name or since):
-            shown = [each for each in shown if _is_recent(each, now)]
-        return shown, len(statuses)
 
     if watch:
         from trebuchet.cli.watching import watch_statuses  # noqa: PLC0415 - for this option alone
 
-        watch_statuses(launcher, lambda: look()[0])
+        watch_statuses(launcher, look)
         return
-    shown, altogether = look()
+    shown = look()
     print_statuses(shown, form, now=time.time())
     if not shown and form is None:
-        _tell_there_is_nothing(filtered=altogether > 0)
+        _tell_there_is_nothing(filtered=bool(launcher.jobs(cloud=cloud)))
     _tell_what_is_stale(shown)
 
 

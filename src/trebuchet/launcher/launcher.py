@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -175,6 +176,7 @@ class Launcher(LogAccess, Upkeep):
         *,
         cached: bool = False,
         unfinished: bool = False,
+        ended_since: float | None = None,
     ) -> dict[str, list[JobStatus]]:
         """Jobs by cloud, newest first; every job of the ledger that passes the filters.
 
@@ -188,6 +190,7 @@ class Launcher(LogAccess, Upkeep):
             id: Only this job: a key, a sandbox id of any attempt, or a prefix that is unique.
             cached: Look nothing up.
             unfinished: Leave out what has ended.
+            ended_since: Leave out what ended before, in seconds since the epoch: it costs nothing then.
 
         Raises:
             ClusterNotFoundError: No job was ever launched under `cluster`.
@@ -202,11 +205,13 @@ class Launcher(LogAccess, Upkeep):
                 raise JobNotFoundError(f"{id} is not among the jobs asked for.")
             found = [job]
         else:
-            found = self._of(clouds, cluster, cached=cached)
+            found = self._of(
+                clouds, cluster, cached=cached, ended_since=math.inf if unfinished else ended_since
+            )
         stale = {} if cached else refresh.refresh(self.contexts, found, cluster=cluster)
         if id is not None and not cached:
             refresh.learn_costs(self.contexts, found)
-        fresh = [self.contexts.ledger.job(job.key) or job for job in found] if not cached else found
+        fresh = found if cached else refresh.as_now(self.contexts, found)
         return {
             name: [
                 self.client(name).status_of(job, stale=stale.get(job.key))
@@ -216,9 +221,12 @@ class Launcher(LogAccess, Upkeep):
             for name in clouds
         }
 
-    def _of(self, clouds: Sequence[str], cluster: str | None, *, cached: bool) -> list[Job]:
-        jobs = [job for job in self.contexts.ledger.jobs(cluster=cluster) if job.cloud in clouds]
-        if cluster is not None and not jobs:
+    def _of(
+        self, clouds: Sequence[str], cluster: str | None, *, cached: bool, ended_since: float | None = None
+    ) -> list[Job]:
+        found = self.contexts.ledger.jobs(cluster=cluster, ended_since=ended_since)
+        jobs = [job for job in found if job.cloud in clouds]
+        if cluster is not None and not jobs and not self.jobs(cluster=cluster):
             if not cached:
                 jobs = search.adopt_cluster(self, clouds, cluster)
             if not jobs:
@@ -380,8 +388,7 @@ class Launcher(LogAccess, Upkeep):
         return self.client(job.cloud).status_of(job)
 
     def _unfinished(self, jobs: Sequence[Job]) -> list[Job]:
-        fresh = (self.contexts.ledger.job(job.key) or job for job in jobs)
-        return [job for job in fresh if job.end_at is None]
+        return [job for job in refresh.as_now(self.contexts, jobs) if job.end_at is None]
 
     @staticmethod
     def _cloud_of(job: JobConfig) -> str:

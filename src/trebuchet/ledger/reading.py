@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from trebuchet.ledger.database import Database
 
 
+_END_OF_TIME = 1e300
+
+
 class Reading:
     """The part of the ledger that changes nothing."""
 
@@ -56,9 +59,20 @@ class Reading:
         cluster: str | None = None,
         unfinished: bool = False,
         watched: bool = False,
+        ended_since: float | None = None,
         limit: int | None = None,
     ) -> list[Job]:
-        """Jobs that pass the filters, newest first. One without a label is of its sandbox id's cluster."""
+        """Jobs that pass the filters, newest first. One without a label is of its sandbox id's cluster.
+
+        Args:
+            cloud: Only there.
+            cluster: Only of this one.
+            unfinished: Only those.
+            watched: Only unfinished ones that may have another attempt.
+            ended_since: Only unfinished ones, those that ended from then on, in seconds since the epoch, and
+                those whose values are still to be deleted.
+            limit: At most so many.
+        """
         conditions, values = ["1"], list[Any]()
         if cloud is not None:
             conditions.append("jobs.cloud = ?")
@@ -73,6 +87,13 @@ class Reading:
             conditions.append("jobs.end_at IS NULL")
         if watched:
             conditions.append("jobs.watched AND jobs.end_at IS NULL")
+        if ended_since is not None:  # Searches by indices: what ended before is not even read.
+            conditions.append(
+                "jobs.key IN (SELECT key FROM jobs WHERE end_at IS NULL "
+                "UNION ALL SELECT key FROM jobs WHERE end_at >= ? "
+                "UNION ALL SELECT key FROM jobs WHERE secret IS NOT NULL)"
+            )
+            values.append(min(ended_since, _END_OF_TIME))
         query = f"{SELECT_JOBS} WHERE {' AND '.join(conditions)} ORDER BY jobs.submit_time DESC LIMIT ?"
         return [job_of(row) for row in self._database.rows(query, (*values, -1 if limit is None else limit))]
 

@@ -131,5 +131,10 @@ CREATE TABLE forgotten (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+_SEVENTH = """
+-- What a status shows is found by when it ended, however much there is of what ended long ago.
+CREATE INDEX jobs_by_end ON jobs (end_at);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 """Step N brings a ledger from version N to N + 1."""
