@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import select
 import signal
 import sys
 import time
 import traceback
 from typing import TYPE_CHECKING, TextIO
 
+from trebuchet.keeper.bell import Bell
 from trebuchet.keeper.work import Keeper
 from trebuchet.lifecycle.contexts import Contexts
 
@@ -27,13 +26,10 @@ def keep(cloud: str, settings: Settings, post: Post) -> None:
     """Be the keeper until there is nothing left to hold; never returns."""
     if (lock := _locked(post)) is None:
         os._exit(0)  # Another one is at work.
-    with contextlib.suppress(FileExistsError):
-        os.mkfifo(post.pipe, 0o600)
-    # For reading and writing, so that there is always a writer and a read never meets the end.
-    pipe = os.open(post.pipe, os.O_RDWR | os.O_NONBLOCK)
-    keeper = Keeper(Contexts(settings), cloud, wake=lambda: _ring(pipe))
+    bell = Bell(post.pipe)
+    keeper = Keeper(Contexts(settings), cloud, wake=bell.ring)
     try:
-        _work(keeper, pipe, lock)
+        _work(keeper, bell, lock)
     except BaseException:  # noqa: BLE001 - whatever it was, the process ends below, and its log says why
         traceback.print_exc(file=sys.stderr)
     if keeper.holding:
@@ -43,23 +39,19 @@ def keep(cloud: str, settings: Settings, post: Post) -> None:
     os._exit(0)
 
 
-def _work(keeper: Keeper, pipe: int, lock: TextIO) -> None:
+def _work(keeper: Keeper, bell: Bell, lock: TextIO) -> None:
     idle_since = time.monotonic()
-    while keeper.holding or time.monotonic() - idle_since < _IDLE_S:
+    while True:
         if os.fstat(lock.fileno()).st_nlink == 0:
             return  # All of this was removed: it is not to be made again.
         pause = keeper.turn()
         if keeper.holding:
             idle_since = time.monotonic()
-        readable, _, _ = select.select([pipe], [], [], min(pause, _IDLE_S))
-        if readable:
-            with contextlib.suppress(BlockingIOError):
-                os.read(pipe, 65_536)
-
-
-def _ring(pipe: int) -> None:
-    with contextlib.suppress(BlockingIOError):  # It is full of calls to wake up.
-        os.write(pipe, b"!")
+        bell.wait(min(pause, _IDLE_S))
+        if not keeper.holding and time.monotonic() - idle_since >= _IDLE_S:
+            if os.fstat(lock.fileno()).st_nlink == 0 or bell.take_down():
+                return
+            idle_since = time.monotonic()  # Somebody called just then, and believes that there is a keeper.
 
 
 def _locked(post: Post) -> TextIO | None:

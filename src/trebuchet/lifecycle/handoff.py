@@ -111,14 +111,14 @@ def _wake(pipe: Path) -> bool:
             return False
         raise
     try:
-        os.write(descriptor, b"!")
-    except BlockingIOError:
-        pass  # It is full of calls to wake up.
-    except BrokenPipeError:
+        with suppress(BlockingIOError):  # It is full of calls to wake up.
+            os.write(descriptor, b"!")
+        # A keeper that leaves takes the pipe away before it looks for the last time.
+        return os.path.samestat(os.fstat(descriptor), pipe.stat())
+    except (BrokenPipeError, FileNotFoundError):
         return False
     finally:
         os.close(descriptor)
-    return True
 
 
 def _start(command: list[str], post: Post) -> None:

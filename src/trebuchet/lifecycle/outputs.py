@@ -26,7 +26,7 @@ def config_to_write(settings: Settings, job: JobConfig) -> dict[str, Any]:
 
 
 def outputs_volume(settings: Settings, recipe: Recipe) -> str:
-    """The Volume that a job was launched with; empty for none. The setting's where that was not written down."""
+    """The Volume that a job was launched with; empty for none. The setting's where that is not known."""
     return recipe.config.get(_VOLUME, settings.outputs_volume)
 
 
