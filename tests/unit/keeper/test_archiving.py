@@ -118,9 +118,8 @@ def test_what_a_keeper_knows_of_logs_does_not_grow_with_those_that_were(tmp_path
     for number in range(100):
         archiving._failed(f"gone-{number}", 1, OSError("no space"))
         archiving._topped_up[f"gone-{number}", 1] = 0.0
-    assert contexts.ledger.add(
-        make_job("gone-7"), {}, (SPEC,)
-    )  # An attempt's log is wanted from its sandbox on.
+    assert contexts.ledger.add(make_job("gone-7"), {}, (SPEC,))
+    # An attempt's log is wanted from its sandbox on.
     contexts.ledger.created(make_job("gone-7").current, "sb-7", at=1.0)
     archiving.turn()
     assert (set(archiving._failures), set(archiving._topped_up)) == ({("gone-7", 1)}, {("gone-7", 1)})
