@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.mounts import Mounts
     from trebuchet.emulator.world.sandbox import Sandbox
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 USUAL_LIFETIME_S = 30 * 24 * 3600.0
@@ -43,11 +45,12 @@ class Snapshots:
         self._builds = builds
         self._mounts = mounts
         self._taking: dict[str, asyncio.Task[None]] = {}
+        self._mounting = 0
 
     @property
     def busy(self) -> bool:
-        """Whether one is being taken."""
-        return bool(self._taking)
+        """Whether one is being taken, or shown: the layers that this reads may be noted nowhere."""
+        return bool(self._taking or self._mounting)
 
     async def take(self, sandbox: Sandbox, name: str, ttl_s: int) -> str:
         """The id of an image that holds the sandbox's files as they are now.
@@ -75,7 +78,7 @@ class Snapshots:
                 id=image_id,
                 root=base.root if base else "",
                 layers=[*below, layer],
-                key=image_id,
+                key=_name(layer),
                 manner=asdict(manner),
                 built_at=time.time(),
             )
@@ -96,7 +99,7 @@ class Snapshots:
             layer = await self._layer(
                 image_id, lambda target: copy_folder(self._host, sandbox.process, place, target)
             )
-            return Built(id=image_id, folder=layer, key=image_id, built_at=time.time())
+            return Built(id=image_id, folder=layer, key=_name(layer), built_at=time.time())
 
         return await self._once(sandbox, name, ttl_s, make)
 
@@ -115,7 +118,13 @@ class Snapshots:
         source = built.folder if built else ""
         if image_id and not source:
             raise NotServedError("The local engine mounts snapshots of folders, and empty images, alone.")
-        await _speaking(place_folder(self._host, sandbox.process, place, Path(source) if source else None))
+        self._mounting += 1
+        try:
+            await _speaking(
+                place_folder(self._host, sandbox.process, place, Path(source) if source else None)
+            )
+        finally:
+            self._mounting -= 1
 
     async def unmount(self, sandbox: Sandbox, path: str) -> None:
         """Show again what was at a path before.
@@ -127,21 +136,43 @@ class Snapshots:
         await _speaking(take_away(self._host, sandbox.process, _checked(path)))
 
     async def sweep(self, used: Collection[str]) -> None:
-        """Remove those whose time is up, but what others are made of.
+        """Remove those whose time is up, but what others are made of, or are just being made of.
 
         Args:
             used: The images of the sandboxes that are alive.
         """
+        if self.busy or self._builds.running:
+            return
         gone = {image.id for image in self._images.expired()} - set(used)
-        builds = self._builds.all()
-        kept = {layer for built in builds if built.id not in gone for layer in (*built.layers, built.folder)}
-        for built in builds:
-            if built.id in gone:
-                self._images.delete(built.id)
-                self._builds.forget(built.id)
-                layer = built.folder or built.layers[-1]
-                if layer not in kept:
-                    await asyncio.to_thread(remove_tree, Path(layer))
+        for place in self._forget(gone):
+            try:
+                await asyncio.to_thread(remove_tree, place)
+            except OSError as error:
+                log.warning("what is left of a snapshot is not removed: %s", error)
+
+    def _forget(self, gone: Collection[str]) -> list[Path]:
+        """Forget some; what is left of them, where nobody looks for it.
+
+        Nothing is awaited meanwhile, so that nothing can begin to need what goes.
+        """
+        layers = [built.folder or built.layers[-1] for built in self._builds.all() if built.id in gone]
+        for image_id in gone:
+            self._images.delete(image_id)
+            self._builds.forget(image_id)
+        kept = self._layers_of_images()
+        return [place for layer in layers if layer not in kept and (place := self._out_of_the_way(layer))]
+
+    def _out_of_the_way(self, layer: str) -> Path | None:
+        try:
+            return Path(layer).rename(self._layers / new_id("making"))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.warning("a snapshot that nobody needs stays: %s", error)
+            return None
+
+    def _layers_of_images(self) -> set[str]:
+        return {layer for built in self._builds.all() for layer in (*built.layers, built.folder)}
 
     async def _once(
         self,
@@ -174,11 +205,20 @@ class Snapshots:
         place = self._layers / f"snapshot-{image_id}"
         try:
             await copy(draft)
+            if str(place) in self._layers_of_images():  # of an earlier one, whose time is up
+                place = self._layers / new_id(place.name)
+            elif place.is_dir():  # a daemon died before it wrote down what this is
+                await asyncio.to_thread(remove_tree, place)
             draft.rename(place)
         finally:
             if draft.is_dir():
                 await asyncio.to_thread(remove_tree, draft)
         return str(place)
+
+
+def _name(layer: str) -> str:
+    """What tells a layer's files from all others: the same snapshot may be taken again after its time."""
+    return Path(layer).name
 
 
 async def _speaking(work: Awaitable[T]) -> T:
