@@ -16,7 +16,8 @@
     │   └── AlreadyExistsError        211  a running sandbox has this name
     ├── LaunchError                   212  nothing was created, or what was created has been ended
     ├── LedgerError                   213  the ledger cannot be read or written
-    └── LocalEngineError              214  the local engine cannot start or cannot run this
+    ├── LocalEngineError              214  the local engine cannot start or cannot run this
+    └── MachineError                  215  this machine refused something: no room, too many open files
 
 The numbers are the exit codes of the command line, above all that a job may give by its own account.
 """
@@ -163,3 +164,12 @@ class LedgerError(TrebuchetError):
 
 class LocalEngineError(TrebuchetError):
     exit_code = 214
+
+
+class MachineError(TrebuchetError):
+    """This machine refused something that a call needs: no room, too many open files.
+
+    It says nothing about what is there on the control plane.
+    """
+
+    exit_code = 215

@@ -118,7 +118,8 @@ class Engine(Protocol):
     """A control plane, seen through the official SDK.
 
     Every method raises `ClusterUnreachableError` where the control plane gives no answer,
-    `AuthenticationError` where it does not accept the token, and never answers "none" for either.
+    `AuthenticationError` where it does not accept the token, `MachineError` where this machine has no room
+    or no open files left for the call, and never answers "none" for any of them.
     """
 
     cloud: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import ControlPlaneError
+from trebuchet.errors import ControlPlaneError, MachineError
 
 if TYPE_CHECKING:
     from trebuchet.ledger import Job
@@ -20,7 +20,7 @@ GIVEN_UP_AFTER_S = 30 * 86_400.0
 def learn_cost(context: Context, job: Job) -> None:
     """Ask what an ended job has cost, all attempts together, and write it down, unless that is settled.
 
-    Nothing is written where the control plane does not know it of every attempt, or gives no answer.
+    Nothing is written where the control plane does not know it of every attempt, or cannot be asked.
     """
     if job.end_at is None or not context.engine.knows_costs or _is_settled(context, job):
         return
@@ -31,7 +31,7 @@ def learn_cost(context: Context, job: Job) -> None:
     for sandbox_id in sandboxes:
         try:
             cost = context.engine.cost(sandbox_id)
-        except ControlPlaneError:
+        except (ControlPlaneError, MachineError):
             return
         if cost is None:
             return

@@ -14,6 +14,7 @@ from trebuchet.errors import (
     JobNotFoundError,
     LaunchError,
     LedgerError,
+    MachineError,
     NotFoundError,
     TrebuchetError,
 )
@@ -284,7 +285,7 @@ def _make(context: Context, job: Job, make: Callable[[Context, Job], object]) ->
         candidates.clear_the_way(context, job)
         make(context, job)
     except TrebuchetError as error:
-        if isinstance(error, ClusterUnreachableError) and job.current.number > 1:
+        if isinstance(error, (ClusterUnreachableError, MachineError)) and job.current.number > 1:
             raise  # A job that ran once is not given up for that; the next reconcile tries again.
         if isinstance(error, NotFoundError) and job.secret is not None:
             error = LaunchError(

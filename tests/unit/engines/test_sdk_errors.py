@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
+import socket
+import ssl
 
 import pytest
+from aiohttp import ClientPayloadError
 from grpclib.exceptions import StreamTerminatedError
 from modal import exception as sdk
 
@@ -38,6 +43,48 @@ from trebuchet.engines.modal.errors import translate, translated
 )
 def test_the_error_is_ours(error: Exception, expected: type[Exception]) -> None:
     assert type(translate(error)) is expected
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENETUNREACH, "x"),
+        OSError(errno.EHOSTUNREACH, "x"),
+        OSError(errno.ENETDOWN, "x"),
+        OSError(errno.ENOBUFS, "x"),
+        OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 101] Connect call failed"),
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        ssl.SSLError("x"),
+        ClientPayloadError("x"),
+    ],
+)
+def test_a_network_that_is_away_may_come_back(error: Exception) -> None:
+    assert type(translate(error)) is ours.ClusterUnreachableError
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS, errno.ENOMEM]
+)
+def test_what_this_machine_refuses_is_no_fault_of_the_control_plane(number: int) -> None:
+    error = translate(OSError(number, "x", "/var/tmp/pack"))
+    assert type(error) is ours.MachineError
+    assert not error.transient
+    assert str(error) == f"/var/tmp/pack: {os.strerror(number)}."
+
+
+def test_an_error_of_the_system_without_a_file_or_a_number_says_what_there_is() -> None:
+    assert str(translate(OSError(errno.EMFILE, "x"))) == f"{os.strerror(errno.EMFILE)}."
+    assert str(translate(OSError("It was given up."))) == "It was given up."
+    assert str(translate(OSError(errno.EIO, "x", b"/a/\xff"))) == f"/a/\udcff: {os.strerror(errno.EIO)}."
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(errno.EACCES, "x", "/a"), FileNotFoundError("x"), OSError(errno.EMFILE, "x")]
+)
+def test_a_file_that_cannot_be_read_here_does_not_say_that_a_sandbox_is_unknown(error: OSError) -> None:
+    with pytest.raises(ours.TrebuchetError) as caught, translated(sandbox_id="sb-1"):
+        raise error
+    assert not isinstance(caught.value, ours.NotFoundError)
 
 
 def test_no_error_of_the_sdk_gets_through() -> None:

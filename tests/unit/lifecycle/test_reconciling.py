@@ -13,7 +13,7 @@ import pytest
 from support.clocks import AheadClock, HandClock
 from support.engine import wait_until
 from support.rows import SPEC, make_job
-from trebuchet.errors import ClusterNotFoundError, JobNotFoundError, LocalEngineError
+from trebuchet.errors import ClusterNotFoundError, JobNotFoundError, LocalEngineError, MachineError
 from trebuchet.launcher import Launcher
 from trebuchet.settings import Settings
 from trebuchet.status import JobState, JobStatus, Phase, Reason
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.bench import Bench
+    from trebuchet.engines.base import Observation
     from trebuchet.ledger import Job
 
 
@@ -102,6 +103,29 @@ def test_a_control_plane_that_does_not_answer_leaves_the_last_known_state(bench:
     assert told["stale_why"]
     assert told["stale_s"] >= 0
     bench.launcher.cancel(status.key)
+
+
+def test_a_machine_that_cannot_ask_leaves_the_last_known_state(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = bench.up("exit 3"), bench.up("exit 4")
+    wait_until(lambda: bench.running() == [])
+    engine = bench.launcher.contexts.of("local").engine
+    look = engine.poll
+
+    def refuse(sandbox_id: str) -> Observation:
+        if sandbox_id == one.id:
+            raise MachineError("Too many open files.")
+        return look(sandbox_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "poll", refuse)
+        seen = {job.key: job for job in bench.launcher.status("local", bench.cluster)["local"]}
+    told = {key: json.loads(job.metadata).get("stale_why") for key, job in seen.items()}
+    assert told == {one.key: "Too many open files.", other.key: None}
+    assert seen[one.key].state is not JobState.FAILED
+    assert (seen[other.key].state, seen[other.key].exit_code) == (JobState.FAILED, 4)
+    assert bench.ended(one).exit_code == 3
 
 
 def _unknown_to_the_control_plane(bench: Bench, launcher: Launcher, **fields: object) -> Job:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+import ssl
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +19,7 @@ from trebuchet.errors import (
     ImageBuildError,
     JobNotFoundError,
     LaunchError,
+    MachineError,
     NotFoundError,
     RateLimitedError,
     TrebuchetError,
@@ -26,6 +31,27 @@ if TYPE_CHECKING:
 
 TOKEN_HINT = "Run `modal token new`, or set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET."  # noqa: S105 - a hint
 _WAIT_HINT = "Nothing is known about what runs there; try again in a while."
+_MACHINE_HINT = "This machine refused it; the control plane did not. Look at its disks and limits."
+
+_NETWORK = frozenset(
+    {
+        errno.EADDRNOTAVAIL,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETRESET,
+        errno.ENETUNREACH,
+        errno.ENOBUFS,
+        errno.ENOTCONN,
+    }
+)
+"""What the system says of a network, beside what has a class of its own in Python."""
+
+_TRANSPORTS = frozenset({"aiohttp", "grpclib", "h2"})
+"""What the SDK speaks through; their own errors have no public name in it."""
+
+_SEVERAL = "Multiple exceptions"
+"""How asyncio begins where none of a host's addresses takes a connection; it gives no number then."""
 
 
 class _Row(NamedTuple):
@@ -52,7 +78,11 @@ def _table() -> tuple[_Row, ...]:
         _Row((sdk.Error,), ControlPlaneError),
         # A file of the caller's that went away or is locked is no fault of the network.
         _Row((FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError), UsageError),
-        _Row((OSError,), ClusterUnreachableError, _WAIT_HINT),
+        _Row(
+            (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError),
+            ClusterUnreachableError,
+            _WAIT_HINT,
+        ),
     )
 
 
@@ -65,10 +95,18 @@ def translate(error: Exception) -> TrebuchetError | None:
     for row in _table():
         if isinstance(error, row.sdk):
             return row.ours(_sentence(error), hint=row.hint)
-    # The transport's own errors (a stream cut in the middle) have no public name in the SDK.
-    if type(error).__module__.partition(".")[0] in {"grpclib", "h2"}:
+    if type(error).__module__.partition(".")[0] in _TRANSPORTS:
         return ClusterUnreachableError(f"The connection broke: {_sentence(error)}", hint=_WAIT_HINT)
-    return None
+    return _of_the_system(error) if isinstance(error, OSError) else None
+
+
+def _of_the_system(error: OSError) -> TrebuchetError:
+    """A network that is away may come back; a full disk of this machine is nothing to wait for."""
+    if error.errno in _NETWORK or (error.errno is None and str(error).startswith(_SEVERAL)):
+        return ClusterUnreachableError(_sentence(error), hint=_WAIT_HINT)
+    reason = _sentence(error) if error.errno is None else os.strerror(error.errno)
+    named = f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
+    return MachineError(f"{named.rstrip('.')}.", hint=_MACHINE_HINT)
 
 
 def _exhausted(message: str) -> TrebuchetError:
@@ -102,6 +140,7 @@ def translated(*, sandbox_id: str | None = None) -> Generator[None]:
         ours = translate(error)
         if ours is None:
             raise
-        if sandbox_id is not None and isinstance(ours, (NotFoundError, UsageError)):
+        says_unknown = isinstance(ours, (NotFoundError, UsageError)) and not isinstance(error, OSError)
+        if sandbox_id is not None and says_unknown:
             ours = JobNotFoundError(f"The control plane knows no sandbox {sandbox_id}.")
         raise ours from error
