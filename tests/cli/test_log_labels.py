@@ -20,7 +20,8 @@ LABELS = {"k": "k | ", "m": "m | "}
 def labelled(*texts: tuple[str, str], on_terminal: bool) -> str:
     labeller = Labeller(LABELS, timestamps=False, on_terminal=on_terminal)
     return "".join(
-        labeller.label(Piece(key, LogEntry(WHEN, "stdout", text), Place(1))) for key, text in texts
+        labeller.label(Piece(key, LogEntry(WHEN, "stdout", text), Place(1), Place(1), ended=True))
+        for key, text in texts
     )
 
 
@@ -67,5 +68,8 @@ def test_another_job_begins_a_line_of_its_own() -> None:
 def test_another_attempt_begins_a_line_of_its_own() -> None:
     for labels, expected in ((LABELS, "k | a\nk | b"), ({}, "a\nb")):
         labeller = Labeller(labels, timestamps=False)
-        pieces = [Piece("k", LogEntry(WHEN, "stdout", text), Place(at)) for at, text in ((1, "a"), (2, "b"))]
+        pieces = [
+            Piece("k", LogEntry(WHEN, "stdout", text), Place(at), Place(at), ended=True)
+            for at, text in ((1, "a"), (2, "b"))
+        ]
         assert "".join(map(labeller.label, pieces)) == expected

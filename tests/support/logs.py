@@ -33,10 +33,12 @@ class LogKeeper:
     log: list[LogEntry]
     breaks: list[int] = field(default_factory=list)
 
-    def logs(self, _sandbox_id: str, *, after: LogPosition | None = None, **_: Any) -> Iterator[LogEntry]:
+    def logs(
+        self, _sandbox_id: str, *, after: LogPosition | None = None, tail: int | None = None, **_: Any
+    ) -> Iterator[LogEntry]:
         given, met, last = 0, 0, None
         limit = self.breaks.pop(0) if self.breaks else None
-        for entry in self.log:
+        for entry in self.log if tail is None else self.log[-tail:]:
             met = met + 1 if entry.timestamp == last else 1
             last = entry.timestamp
             if after is not None and (entry.timestamp, met) <= (after.timestamp, after.count):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import UsageError
 from trebuchet.logs import place
-from trebuchet.logs.lines import last_lines, matching, whole_lines
+from trebuchet.logs.lines import last_lines, matching
 from trebuchet.logs.merge import as_they_come, by_time
 from trebuchet.logs.pieces import read_attempt, read_job, read_job_tail
 from trebuchet.logs.place import Place
+from trebuchet.logs.whole_lines import Lines, whole_lines
 
 if TYPE_CHECKING:
     import re
@@ -133,27 +134,16 @@ def joined(
 def _in_lines(
     reading: LogReading, grep: re.Pattern[str] | None, tail: int | None, *, follow: bool
 ) -> Iterator[Piece]:
+    wanted = iter if grep is None else partial(matching, pattern=grep)
     if tail is None:
-        yield from _matching(whole_lines(reading.pieces()), grep)
+        yield from wanted(whole_lines(reading.pieces()))
     elif not follow:
-        yield from last_lines(_matching(whole_lines(reading.pieces()), grep), tail)
+        yield from last_lines(wanted(whole_lines(reading.pieces())), tail)
     else:
-        begun: list[Piece] = []  # Lines that are not whole yet belong to what comes.
-        yield from last_lines(_matching(_ended(whole_lines(reading.past()), begun), grep), tail)
-        yield from _matching(whole_lines(itertools.chain(begun, reading.pieces())), grep)
-
-
-def _matching(lines: Iterator[Piece], grep: re.Pattern[str] | None) -> Iterator[Piece]:
-    return lines if grep is None else matching(lines, grep)
-
-
-def _ended(lines: Iterator[Piece], begun: list[Piece]) -> Iterator[Piece]:
-    """The lines that have ended; the others are put aside."""
-    for line in lines:
-        if line.entry.message.endswith("\n"):
-            yield line
-        else:
-            begun.append(line)
+        lines = Lines()  # One that is not whole yet belongs to what comes.
+        yield from last_lines(wanted(lines.of(reading.past())), tail)
+        yield from wanted(lines.of(reading.pieces()))
+        yield from wanted(lines.left_open())
 
 
 def _one_after_the_other(first: Iterator[Piece], second: Iterator[Piece]) -> Iterator[Piece]:

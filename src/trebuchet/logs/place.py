@@ -36,11 +36,22 @@ class Place:
         attempt: Which one's log.
         position: The last entry that was read of it; None for its beginning.
         held: By source, what was read and not yet given, because it may be the beginning of a marker line.
+        given: By source, how many characters that are shown from there on were given: the place may lie
+            within an entry, and streams stand at different places where one is in the middle of a line.
     """
 
     attempt: int
     position: LogPosition | None = None
     held: Mapping[str, str] = field(default_factory=dict[str, str])
+    given: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def further(self, more: Mapping[str, int]) -> Place:
+        """The place behind so many further characters of each source."""
+        given = {
+            **self.given,
+            **{source: self.given.get(source, 0) + count for source, count in more.items()},
+        }
+        return Place(self.attempt, self.position, self.held, given)
 
 
 def encode(places: Mapping[str, Place]) -> str:
@@ -85,10 +96,13 @@ def _as_data(place: Place) -> dict[str, Any]:
         data |= {"t": microseconds(place.position.timestamp), "n": place.position.count}
     if place.held:
         data["h"] = dict(place.held)
+    if place.given:
+        data["g"] = dict(place.given)
     return data
 
 
 def _from_data(data: dict[str, Any]) -> Place:
     position = LogPosition(moment_of(int(data["t"])), int(data["n"])) if "t" in data else None
     held = {str(source): str(text) for source, text in data.get("h", {}).items()}
-    return Place(int(data["a"]), position, held)
+    given = {str(source): int(count) for source, count in data.get("g", {}).items()}
+    return Place(int(data["a"]), position, held, given)

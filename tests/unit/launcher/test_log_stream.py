@@ -70,7 +70,7 @@ def test_lines_can_be_awaited() -> None:
 
 
 def test_entries_can_be_awaited() -> None:
-    pieces = [Piece("k", entry, Place(1)) for entry in entries(["a", "b"])]
+    pieces = [Piece("k", entry, Place(1), Place(1), ended=True) for entry in entries(["a", "b"])]
 
     async def read() -> list[str]:
         return [entry.message async for entry in LogReading(iter(pieces), {})]
@@ -82,7 +82,7 @@ def test_waiting_that_is_cancelled_loses_no_entry_and_nobody_waits_for_its_threa
     """A log is silent for long: a program that waited for a while must get on, and may come back."""
     said: Queue[str | None] = Queue()
     pieces = (
-        Piece("k", LogEntry(WHEN, "stdout", text), Place(number))
+        Piece("k", LogEntry(WHEN, "stdout", text), Place(number), Place(number), ended=True)
         for number, text in enumerate(iter(said.get, None), start=1)
     )
     reading = LogReading(pieces, {})

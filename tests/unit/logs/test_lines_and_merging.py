@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trebuchet.logs.lines import last_lines, matching, whole_lines
+from trebuchet.logs.lines import last_lines, matching
 from trebuchet.logs.merge import as_they_come, by_time
 from trebuchet.logs.pieces import Piece
 from trebuchet.logs.place import Place
+from trebuchet.logs.whole_lines import whole_lines
 from trebuchet.status import LogEntry
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,7 +27,7 @@ def pieces_of(
     for index, text in enumerate(texts):
         clock += (gaps or [1])[index % len(gaps or [1])]
         entry = LogEntry(NOW + timedelta(seconds=clock), source, text)  # pyright: ignore
-        found.append(Piece(key, entry, Place(1)))
+        found.append(Piece(key, entry, Place(1), Place(1), ended=True))
     return found
 
 
@@ -63,7 +64,13 @@ def test_a_pattern_is_looked_for_in_whole_lines() -> None:
 
 def test_an_attempt_does_not_go_on_in_the_last_line_of_the_one_before() -> None:
     pieces = [
-        Piece("k", LogEntry(NOW + timedelta(seconds=number), "stdout", f"attempt {number}"), Place(number))
+        Piece(
+            "k",
+            LogEntry(NOW + timedelta(seconds=number), "stdout", f"attempt {number}"),
+            Place(number),
+            Place(number),
+            ended=True,
+        )
         for number in (1, 2, 3)
     ]
     lines = list(whole_lines(pieces))

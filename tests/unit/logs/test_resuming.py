@@ -170,6 +170,7 @@ def test_a_dropped_connection_is_told_and_does_not_complete_the_archive(tmp_path
                 st.integers(1),
             ),
             st.dictionaries(st.sampled_from(["stdout", "stderr"]), st.text(max_size=9)),
+            st.dictionaries(st.sampled_from(["stdout", "stderr"]), st.integers(1)),
         ),
         max_size=3,
     )
