@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 from io import StringIO
 from queue import Queue
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,9 @@ from trebuchet.client.log_reading import LogReading
 from trebuchet.logs.pieces import Piece
 from trebuchet.logs.place import Place
 from trebuchet.status import LogEntry
+
+if TYPE_CHECKING:
+    from typing import Self
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 PIECES = st.lists(st.text(alphabet="ab\n\r é", max_size=8), max_size=8)
@@ -40,6 +45,45 @@ def test_any_mix_of_reads_gives_what_a_file_gives(pieces: list[str], reads: list
         else:
             assert stream.read(size) == file.read(size)
     assert stream.read() == file.read()
+
+
+@pytest.mark.parametrize("method", ["readline", "read"])
+def test_a_long_piece_is_read_in_small_parts_without_being_copied_for_each(method: str) -> None:
+    class Counting(str):
+        """Counts the characters that are taken out of it."""
+
+        copied = 0
+
+        def __getitem__(self, key: Any) -> str:
+            part = super().__getitem__(key)
+            Counting.copied += len(part)
+            return Counting(part)
+
+    count = 2_000
+    stream = ModalLogStream(entries([Counting("0123456\n" * count)]))
+    parts = list(iter(partial(getattr(stream, method), 8), ""))
+    assert parts == ["0123456\n"] * count
+    assert Counting.copied <= 2 * 8 * count
+
+
+@pytest.mark.parametrize("method", ["readline", "read"])
+def test_what_was_taken_when_the_connection_broke_can_be_read_again(method: str) -> None:
+    comes = iter(["ab", None, "c\n"])
+
+    class Entries:
+        def __iter__(self) -> Self:
+            return self
+
+        def __next__(self) -> LogEntry:
+            if (text := next(comes)) is None:
+                raise ConnectionError
+            return LogEntry(WHEN, "stdout", text)
+
+    stream = ModalLogStream(Entries())
+    assert stream.read(1) == "a"
+    with pytest.raises(ConnectionError):
+        getattr(stream, method)()
+    assert getattr(stream, method)() == "bc\n"
 
 
 def test_what_the_control_plane_says_itself_is_left_out() -> None:
