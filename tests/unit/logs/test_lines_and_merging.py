@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import threading
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trebuchet.cli.background import in_background
+from trebuchet.client.log_reading import LogReading
 from trebuchet.logs.lines import last_lines, matching
 from trebuchet.logs.merge import as_they_come, by_time
 from trebuchet.logs.pieces import Piece
 from trebuchet.logs.place import Place
 from trebuchet.logs.whole_lines import whole_lines
 from trebuchet.status import LogEntry
+
+if TYPE_CHECKING:
+    from typing import Self
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PIECES = st.lists(st.text(alphabet="ab\n\r", max_size=6), max_size=8)
@@ -104,3 +112,56 @@ def test_one_log_that_breaks_off_breaks_all_off() -> None:
 
     with pytest.raises(ConnectionError):
         list(as_they_come([broken(), pieces_of(["y"], "b")]))
+
+
+class Endless:
+    """A log that never ends, and tells whether it was let go of."""
+
+    def __init__(self, key: str) -> None:
+        self._pieces = itertools.cycle(pieces_of(["x\n"], key))
+        self.closed = threading.Event()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Piece:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@pytest.mark.parametrize("count", [2, 50])
+def test_logs_that_are_followed_no_more_are_let_go_of_with_their_threads(count: int) -> None:
+    logs = [Endless(str(number)) for number in range(count)]
+    reading = LogReading(as_they_come(logs), {})
+    before = set(threading.enumerate())
+    next(reading)
+    begun = set(threading.enumerate()) - before
+    assert len(begun) == count
+    reading.close()
+    for log in logs:
+        assert log.closed.wait(10)
+    for thread in begun:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_one_log_that_breaks_off_lets_go_of_the_others() -> None:
+    def broken():
+        yield from pieces_of(["x"], "a")
+        raise ConnectionError
+
+    other = Endless("b")
+    with pytest.raises(ConnectionError):
+        for _ in as_they_come([broken(), other]):
+            pass
+    assert other.closed.wait(10)
+
+
+def test_what_is_read_in_the_background_is_let_go_of_when_nobody_wants_it_any_more() -> None:
+    log = Endless("a")
+    pieces = in_background(log)
+    next(pieces)
+    pieces.close()
+    assert log.closed.wait(10)
