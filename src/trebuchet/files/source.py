@@ -77,7 +77,9 @@ def _open_pipe(path: str, flags: int) -> int:
         OSError: Nothing was, in time.
     """
     descriptor = os.open(path, flags | os.O_NONBLOCK)  # blocking, it would wait for a writer for ever
-    if select.select([descriptor], [], [], PIPE_PATIENCE_S)[0]:
+    waiting = select.poll()  # `select` takes no descriptor above 1023
+    waiting.register(descriptor, select.POLLIN)
+    if waiting.poll(PIPE_PATIENCE_S * 1_000):
         os.set_blocking(descriptor, True)
         return descriptor
     os.close(descriptor)

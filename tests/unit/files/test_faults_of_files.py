@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,20 @@ def test_a_pipe_that_nobody_writes_to_is_given_up(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("trebuchet.files.source.PIPE_PATIENCE_S", 0.1)
     os.mkfifo(tmp_path / "pipe")
     assert "nothing was written to it in 0.1 seconds" in _fault(tmp_path / "pipe")
+
+
+def test_a_pipe_is_read_where_many_files_are_open(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    late = threading.Timer(0.2, lambda: (tmp_path / "pipe").write_text("run: hello\n"))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as opened:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, before[1]), before[1]))
+        opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        while opened.enter_context(open(os.devnull, "rb")).fileno() < 1_024:  # noqa: PTH123 - many of them
+            pass
+        late.start()
+        assert load_job(tmp_path / "pipe").run == "hello"
+        late.join()
 
 
 def test_bytes_that_are_not_utf_8_have_a_place(tmp_path: Path) -> None:
