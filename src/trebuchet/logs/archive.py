@@ -17,6 +17,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
+from trebuchet.errors import TrebuchetError
 from trebuchet.logs.counter import Counter, is_past
 from trebuchet.logs.place import microseconds, moment_of
 from trebuchet.settings import make_private_folder
@@ -58,6 +59,22 @@ class _Block(NamedTuple):
     last: int
     count_at_last: int
 
+    @property
+    def end(self) -> LogPosition:
+        return LogPosition(moment_of(self.last), self.count_at_last)
+
+
+class DamagedArchiveError(TrebuchetError):
+    """Entries of an archive cannot be read.
+
+    Attributes:
+        until: The position after the last of them.
+    """
+
+    def __init__(self, message: str, *, until: LogPosition) -> None:
+        super().__init__(message, hint="The disk may be failing; what else the archive has can be read.")
+        self.until = until
+
 
 @dataclass(frozen=True, slots=True)
 class _Survey:
@@ -73,7 +90,19 @@ class _Survey:
     @property
     def position(self) -> LogPosition | None:
         held = [block for block in self.blocks if block.kind == _BLOCK]
-        return LogPosition(moment_of(held[-1].last), held[-1].count_at_last) if held else None
+        return held[-1].end if held else None
+
+
+class Held(NamedTuple):
+    """What an archive has.
+
+    Attributes:
+        position: After its last entry; None where it has none.
+        complete: Whether that is the log's end.
+    """
+
+    position: LogPosition | None
+    complete: bool
 
 
 class Archive:
@@ -86,31 +115,39 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def survey(self) -> tuple[LogPosition | None, bool]:
-        """The position after its last entry, None where it has none; whether that is the log's end."""
+    def survey(self) -> Held:
+        """How far it goes."""
         found = self._survey()
-        return found.position, found.complete
+        return Held(found.position, found.complete)
 
     def read(self, after: LogPosition | None = None) -> Iterator[LogEntry]:
-        """Its entries, oldest first, one block in memory at a time; those behind `after` alone."""
+        """Its entries, oldest first, one block in memory at a time; those behind `after` alone.
+
+        Raises:
+            DamagedArchiveError: The next ones cannot be read; from its `until` on there may be more.
+        """
         counter = Counter()
         with self._opened() as file:
             for block in _survey(file).blocks:
                 if block.kind != _BLOCK:
                     continue
-                if after is not None and block.last < microseconds(after.timestamp):
-                    counter = Counter(LogPosition(moment_of(block.last), block.count_at_last))
+                if not is_past(block.end, after):
+                    counter = Counter(block.end)
                     continue
-                for entry in _entries(file, block):
+                for entry in self._entries(file, block):
                     if is_past(counter.count(entry), after):
                         yield entry
 
     def read_end(self) -> Iterator[list[LogEntry]]:
-        """Its entries, the last block first; within a block the oldest first."""
+        """Its entries, the last block first; within a block the oldest first.
+
+        Raises:
+            DamagedArchiveError: The next block cannot be read.
+        """
         with self._opened() as file:
             for block in reversed(_survey(file).blocks):
                 if block.kind == _BLOCK:
-                    yield list(_entries(file, block))
+                    yield list(self._entries(file, block))
 
     def writer(self) -> ArchiveWriter | None:
         """The right to append; None where another process has it, or there is nothing more to write."""
@@ -129,6 +166,17 @@ class Archive:
         file.truncate(found.size)
         file.seek(found.size)
         return ArchiveWriter(file, found.position)
+
+    def _entries(self, file: BinaryIO, block: _Block) -> Iterator[LogEntry]:
+        packed = os.pread(file.fileno(), block.length, block.offset)
+        damage = DamagedArchiveError(f"{self.path} is damaged.", until=block.end)
+        if zlib.crc32(packed) != block.checksum:
+            raise damage
+        try:
+            data = zstd.decompress(packed)
+        except zstd.ZstdError as error:
+            raise damage from error
+        return _unpacked(memoryview(data))
 
     def _survey(self) -> _Survey:
         with self._opened() as file:
@@ -235,9 +283,7 @@ def _is_sound(file: BinaryIO, block: _Block) -> bool:
     return zlib.crc32(os.pread(file.fileno(), block.length, block.offset)) == block.checksum
 
 
-def _entries(file: BinaryIO, block: _Block) -> Iterator[LogEntry]:
-    packed = os.pread(file.fileno(), block.length, block.offset)
-    data = memoryview(zstd.decompress(packed))
+def _unpacked(data: memoryview) -> Iterator[LogEntry]:
     offset = 0
     while offset < len(data):
         stamp, code, length = cast("tuple[int, int, int]", _ENTRY.unpack_from(data, offset))

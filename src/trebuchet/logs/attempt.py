@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from trebuchet.errors import JobNotFoundError
+from trebuchet.logs.archive import DamagedArchiveError
 from trebuchet.logs.copy import Copy
 from trebuchet.logs.counter import Counter, is_past
 
@@ -79,13 +80,40 @@ class AttemptLog:
     def _read(
         self, *, follow: bool, after: LogPosition | None = None, since: datetime | None = None
     ) -> Iterator[Raw]:
-        position, complete = self.archive.survey()
-        counter = Counter(after)
-        if position is not None and is_past(position, after):
-            for entry in self.archive.read(after):
-                yield Raw(entry, counter.count(entry))
-        if not complete and self.sandbox_id is not None:
-            yield from self._read_rest(self.sandbox_id, counter, follow=follow, since=since)
+        held = self.archive.survey()
+        position = after
+        if held.position is not None and is_past(held.position, after):
+            for raw in self._read_archive(after):
+                yield raw
+                position = raw.position
+        if not held.complete and self.sandbox_id is not None:
+            yield from self._read_rest(self.sandbox_id, Counter(position), follow=follow, since=since)
+
+    def _read_archive(self, after: LogPosition | None) -> Iterator[Raw]:
+        """What the archive has; where it is damaged, what the control plane still has in its stead."""
+        counter, damage = Counter(after), None
+        while True:
+            try:
+                for entry in self.archive.read(counter.position):
+                    yield Raw(entry, counter.count(entry))
+            except DamagedArchiveError as error:
+                damage = error
+            else:
+                return
+            self.tell(f"attempt {self.number}: {damage} Some of what it had may be missing here")
+            yield from self._read_instead(counter, damage.until)
+            counter = Counter(damage.until)
+
+    def _read_instead(self, counter: Counter, until: LogPosition) -> Iterator[Raw]:
+        if self.sandbox_id is None:
+            return
+        with suppress(JobNotFoundError):
+            entries = self.engine.logs(self.sandbox_id, since=self.oldest, after=counter.position)
+            for entry in entries:
+                position = counter.count(entry)
+                if is_past(position, until):
+                    return
+                yield Raw(entry, position)
 
     def keep(self, *, until: datetime) -> bool:
         """Write down what the archive does not have yet; whether it then has all that is to be had.
@@ -100,7 +128,7 @@ class AttemptLog:
         """
         writer = self.archive.writer()
         if writer is None:
-            return self.archive.survey()[1]  # A follower writes it, or has.
+            return self.archive.survey().complete  # A follower writes it, or has.
         with closing(writer):
             if self.sandbox_id is None:
                 return True
@@ -118,9 +146,11 @@ class AttemptLog:
     def read_tail(self, lines: int) -> list[Raw]:
         """The end of what there is now: at least so many lines, or all of it."""
         self._tell_of_age()
-        _, complete = self.archive.survey()
-        if complete or self.sandbox_id is None:
-            return _numbered(_enough(self.archive.read_end(), lines))
+        if self.archive.survey().complete or self.sandbox_id is None:
+            try:
+                return _numbered(_enough(self.archive.read_end(), lines))
+            except DamagedArchiveError:
+                return list(self._read(follow=False))
         for most in _TAILS:
             entries = list(self.engine.logs(self.sandbox_id, tail=most))
             if len(entries) < most:
@@ -133,7 +163,7 @@ class AttemptLog:
         """Say where the log of an attempt comes from that ended long ago."""
         if not self.old:
             return
-        if self.archive.survey()[1]:
+        if self.archive.survey().complete:
             self.tell(f"attempt {self.number}: from the archive; a control plane keeps logs for a while only")
         else:
             self.tell(

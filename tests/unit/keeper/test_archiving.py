@@ -42,15 +42,15 @@ def archive_of(bench: Bench, job: JobStatus) -> Archive:
 
 
 def is_archived(bench: Bench, job: JobStatus) -> bool:
-    return archive_of(bench, job).survey()[1] and not bench.launcher.contexts.ledger.unarchived("local")
+    return archive_of(bench, job).survey().complete and not bench.launcher.contexts.ledger.unarchived("local")
 
 
 def test_a_job_that_nobody_looks_at_is_archived_at_its_end(bench: Bench) -> None:
     done = bench.up("echo early")
     going = bench.up("echo begun; until test -e /tmp/go; do sleep 0.1; done; echo over")
-    wait_until(lambda: archive_of(bench, done).survey()[1])
+    wait_until(lambda: archive_of(bench, done).survey().complete)
     assert bench.launcher.find(done.key, cached=True).done  # Nobody but the keeper has looked.
-    assert not archive_of(bench, going).survey()[1]
+    assert not archive_of(bench, going).survey().complete
     bench.launcher.inside(going.key).exec(["touch", "/tmp/go"])
     wait_until(lambda: is_archived(bench, going))
     assert [bench.launcher.find(job.key, cached=True).done for job in (done, going)] == [True, True]

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.logs import KEY, START, LogKeeper, logs, shown
-from trebuchet.errors import ClusterUnreachableError, UsageError
+from trebuchet.errors import ClusterUnreachableError, TrebuchetError, UsageError
 from trebuchet.logs import place
-from trebuchet.logs.archive import Archive
+from trebuchet.logs.archive import Archive, DamagedArchiveError
 from trebuchet.logs.attempt import AttemptLog
 from trebuchet.logs.pieces import read_job
 from trebuchet.logs.place import Place
@@ -58,7 +58,7 @@ def test_an_archive_that_is_written_in_turns_is_the_whole_log(
                 assert [one for one in log if one.timestamp < limit] == list(running.archive.read())
         assert done
         assert list(running.archive.read()) == log
-        assert running.archive.survey()[1]
+        assert running.archive.survey().complete
         assert ended.keep(until=limit)
 
 
@@ -102,7 +102,7 @@ def test_followers_that_break_off_or_are_killed_leave_a_whole_archive(
         whole = [raw.entry for raw in attempt_log(log, folder).read(follow=True)]
         assert whole == log
         archive = Archive(folder / "1")
-        assert archive.survey()[1]
+        assert archive.survey().complete
         assert list(archive.read()) == log
         assert [entry for block in reversed(list(archive.read_end())) for entry in block] == log
 
@@ -135,6 +135,48 @@ def test_a_damaged_last_block_is_read_again(tmp_path: Path) -> None:
     data[-1] ^= 0xFF
     (tmp_path / "1").write_bytes(data)
     assert [raw.entry for raw in attempt_log([*log, *log], tmp_path).read(follow=True)] == [*log, *log]
+
+
+def _damaged_in_the_middle(folder: Path) -> tuple[list[LogEntry], Archive]:
+    """A complete archive of three entries, a block each, of which the second cannot be read."""
+    log = [LogEntry(START + timedelta(seconds=number), "stdout", f"{number}\n") for number in range(3)]
+    archive = Archive(folder / "1")
+    writer = archive.writer()
+    assert writer is not None
+    sizes = list[int]()
+    for entry in log:
+        sizes.append(archive.path.stat().st_size)
+        writer.append(entry)
+        writer.flush()
+    writer.complete()
+    data = bytearray(archive.path.read_bytes())
+    data[sizes[2] - 1] ^= 0xFF
+    archive.path.write_bytes(data)
+    return log, archive
+
+
+def test_what_a_damaged_block_held_comes_from_the_control_plane(tmp_path: Path) -> None:
+    log, archive = _damaged_in_the_middle(tmp_path)
+    told = list[str]()
+    reader = replace(attempt_log(log, tmp_path), tell=told.append)
+    raws = list(reader.read(follow=True))
+    assert [raw.entry for raw in raws] == log
+    assert [raw.position for raw in raws] == [LogPosition(entry.timestamp, 1) for entry in log]
+    assert len(told) == 1
+    assert f"{archive.path} is damaged" in told[0]
+    assert [raw.entry for raw in reader.read_tail(2)] == log
+
+
+def test_a_damaged_archive_gives_what_it_has_where_the_control_plane_has_nothing(tmp_path: Path) -> None:
+    log, archive = _damaged_in_the_middle(tmp_path)
+    told = list[str]()
+    for reader in (attempt_log([], tmp_path), replace(attempt_log([], tmp_path), sandbox_id=None)):
+        raws = list(replace(reader, tell=told.append).read(follow=False))
+        assert [raw.entry for raw in raws] == [log[0], log[2]]
+    assert len(told) == 2
+    with pytest.raises(DamagedArchiveError, match=f"{archive.path} is damaged") as caught:
+        list(archive.read())
+    assert isinstance(caught.value, TrebuchetError)
 
 
 def test_two_followers_at_once_leave_one_archive(tmp_path: Path) -> None:
