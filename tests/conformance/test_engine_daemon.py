@@ -7,7 +7,8 @@ import signal
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,8 +28,6 @@ from trebuchet.settings import Settings
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Bench
 
 
@@ -84,13 +83,33 @@ def test_creating_goes_on_after_a_restart(own_bench: Bench) -> None:
     assert own_bench.output("echo again") == "again\n"
 
 
+def _said(bench: Bench, sandbox_id: str) -> list[str]:
+    return [entry.message for entry in bench.engine.logs(sandbox_id)]
+
+
+def _processes(mark: str) -> list[int]:
+    """The shells whose script holds a word."""
+    found = list[int]()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (entry / "comm").read_text() == "bash\n" and mark.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
 def test_what_ended_while_no_daemon_lived_is_known(own_bench: Bench) -> None:
-    sandbox_id = own_bench.shell("sleep 0.5; echo last words; exit 3")
+    mark = f"ends-when-told-{own_bench.mark}"
+    script = f": {mark}; trap 'echo last words; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+    sandbox_id = own_bench.shell(script)
+    own_bench.until(lambda: "ready" in "".join(_said(own_bench, sandbox_id)), "its first word")
     kill_daemon(own_bench)
-    time.sleep(1)
+    for process in _processes(mark):
+        os.kill(process, signal.SIGTERM)
+    own_bench.until(lambda: not _processes(mark), "its end")
+    assert daemon.running(own_bench.settings.home / "local") is None
 
     assert own_bench.wait(sandbox_id).exit_code == 3
-    assert own_bench.text(sandbox_id) == "last words\n"
+    assert own_bench.text(sandbox_id) == "ready\nlast words\n"
 
 
 def test_a_look_up_where_nothing_ever_was_starts_nothing(tmp_path: Path) -> None:
