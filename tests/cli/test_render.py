@@ -7,6 +7,7 @@ import pytest
 
 from trebuchet.cli.progress import progress_of
 from trebuchet.cli.render import duration, print_statuses, status_record, summary, table
+from trebuchet.cli.sizes import size
 from trebuchet.status import JobState, JobStatus, Phase, Reason
 from trebuchet.uploads import Sent
 
@@ -123,3 +124,14 @@ def test_a_transfer_is_shown_with_its_files_bytes_and_rate() -> None:
     later = progress_of(Sent(files=0, bytes=30_000_000, of=Sent(files=1, bytes=40_000_000)), 10.0)
     assert later == f"sending {'━' * 15}{'─' * 5} 0 of 1 files there, 30 MB of 40 MB sent, 3 MB/s"
     assert "0 of 0 files" in progress_of(Sent(files=0, bytes=0), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1_000, "1 kB"), (12_345, "12.3 kB"),
+        (123_456, "123 kB"), (999_499, "999 kB"), (999_600, "1 MB"), (5 * 10**15, "5000 TB"),
+    ],
+)  # fmt: skip
+def test_bytes_are_shown_in_the_unit_that_suits_them(count: int, shown: str) -> None:
+    assert size(count) == shown

@@ -8,6 +8,7 @@ import click
 
 from trebuchet.cli.console import printable, show, tell
 from trebuchet.cli.render import json_option, print_json
+from trebuchet.cli.sizes import size
 from trebuchet.cli.verb import Verb, pass_session, session_options
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def gc(session: Session, form: Form | None, older_than: float, volumes: bool, ye
     if form == "json":
         print_json({"removed": True, "found": gone, "bytes": _bytes(gone)})
     else:
-        tell(f"removed {len(gone)}, {_size(_bytes(gone))}")
+        tell(f"removed {len(gone)}, {size(_bytes(gone))}")
 
 
 def _show(found: list[dict[str, Any]], volumes: bool) -> None:
@@ -80,21 +81,13 @@ def _show(found: list[dict[str, Any]], volumes: bool) -> None:
     for kind, words in _WORDS.items():
         of_kind = [one for one in found if one["kind"] == kind]
         if of_kind:
-            show(f"{_size(_bytes(of_kind)):>10}  {len(of_kind):>5}  {words}")
+            show(f"{size(_bytes(of_kind)):>10}  {len(of_kind):>5}  {words}")
     if volumes:
         for one in found:
             if one["kind"] == "volume":
-                show(f"{_size(one['size']):>10}         {printable(str(one['why']))}")
-    show(f"{_size(_bytes(found)):>10}         in all")
+                show(f"{size(one['size']):>10}         {printable(str(one['why']))}")
+    show(f"{size(_bytes(found)):>10}         in all")
 
 
 def _bytes(found: list[dict[str, Any]]) -> int:
     return sum(cast("int", one["size"]) for one in found)
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

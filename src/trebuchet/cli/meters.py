@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from trebuchet.cli.outputs import amount
 from trebuchet.cli.render import metadata_of
+from trebuchet.cli.sizes import size
 from trebuchet.errors import ControlPlaneError, NotFoundError
 
 if TYPE_CHECKING:
@@ -68,13 +68,13 @@ def _words(before: Usage | None, now: Usage | None) -> tuple[str, str]:
     if now is None:
         return _UNKNOWN, _UNKNOWN
     if before is None or now.at <= before.at:
-        return _UNKNOWN, amount(now.memory)
+        return _UNKNOWN, size(now.memory)
     # A process that ended without being waited for takes its time with it.
     cpu = max(now.cpu_s - before.cpu_s, 0.0) / (now.at - before.at)
-    return f"{cpu:.0%}", amount(now.memory)
+    return f"{cpu:.0%}", size(now.memory)
 
 
 def _gpu_words(usage: GpuUsage | None) -> str:
     if usage is None:
         return _UNKNOWN
-    return f"{usage.busy:.0%} {amount(usage.memory)}/{amount(usage.memory_size)}"
+    return f"{usage.busy:.0%} {size(usage.memory)}/{size(usage.memory_size)}"

@@ -13,6 +13,7 @@ from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import printable, show, tell, tell_note
 from trebuchet.cli.leaving import INTERRUPTED, Detached, for_a_reader
 from trebuchet.cli.render import json_option, print_json
+from trebuchet.cli.sizes import size
 from trebuchet.cli.verb import Verb, pass_session, session_options
 from trebuchet.errors import TrebuchetError, UsageError
 
@@ -52,11 +53,11 @@ def outputs(session: Session, what: str, form: Form | None) -> None:
             ]
         )
         return
-    width = max((len(amount(one.size)) for one in found), default=0)
+    width = max((len(size(one.size)) for one in found), default=0)
     for one in found:
         indent = "  " * one.path.count("/")
         name = printable(one.path.rpartition("/")[2]) + ("/" if one.is_dir else "")
-        show(f"{'' if one.is_dir else amount(one.size):>{width}}  {indent}{name}")
+        show(f"{'' if one.is_dir else size(one.size):>{width}}  {indent}{name}")
     if not found:
         tell("No outputs. A job writes them to /outputs, or lists them in its file under outputs:")
 
@@ -131,8 +132,8 @@ def rm(session: Session, what: tuple[str, ...], *, yes: bool) -> None:
                 hint=f"trebuchet cancel {job.key}",
             )
     for job in jobs:
-        size = _size_of_outputs(launcher, job.key)
-        question = f"Delete the outputs of {printable(job.name)} ({job.key}), {size}, and its archived logs?"
+        held = _size_of_outputs(launcher, job.key)
+        question = f"Delete the outputs of {printable(job.name)} ({job.key}), {held}, and its archived logs?"
         if yes or click.confirm(question, err=True):
             launcher.outputs(job.key).remove()
             tell(f"deleted the outputs and the archived logs of {printable(job.name)} ({job.key})")
@@ -140,7 +141,7 @@ def rm(session: Session, what: tuple[str, ...], *, yes: bool) -> None:
 
 def _size_of_outputs(launcher: Launcher, key: str) -> str:
     try:
-        return amount(sum(one.size for one in launcher.outputs(key).list()))
+        return size(sum(one.size for one in launcher.outputs(key).list()))
     except TrebuchetError:  # A job may leave what cannot even be listed; it must go all the same.
         return "of unknown size"
 
@@ -160,7 +161,7 @@ class Bar:
         if self._last is None:
             return "nothing"
         files = self._last.files[1]
-        return f"{files} file{'' if files == 1 else 's'}, {amount(self._last.size[1])}"
+        return f"{files} file{'' if files == 1 else 's'}, {size(self._last.size[1])}"
 
     def update(self, progress: PullProgress) -> None:
         """Take the next word of how far it got."""
@@ -195,16 +196,6 @@ class Bar:
         filled = round(part * _BAR)
         sys.stderr.write(
             f"\r\x1b[K[{'#' * filled}{'.' * (_BAR - filled)}] {part:4.0%} "
-            f"{amount(here)} of {amount(whole)}, {progress.files[1]} of {progress.files[0]} files"
+            f"{size(here)} of {size(whole)}, {progress.files[1]} of {progress.files[0]} files"
         )
         sys.stderr.flush()
-
-
-def amount(size: int) -> str:
-    """Bytes, in the unit that suits them."""
-    value, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1_000:
-            break
-        value, unit = value / 1_000, larger
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"

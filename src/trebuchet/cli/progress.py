@@ -11,7 +11,7 @@ import click
 
 from trebuchet.cli.console import printable, tell
 from trebuchet.cli.render import duration, metadata_of
-from trebuchet.cli.travelling import size
+from trebuchet.cli.sizes import size
 
 if TYPE_CHECKING:
     from types import TracebackType

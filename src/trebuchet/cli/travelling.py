@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from trebuchet.cli.sizes import size
 from trebuchet.uploads import Manifest, scan
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ _WORTH_A_LOOK = 100_000_000
 
 _MOST_LEFT_OUT = 5
 """How many paths of a kind are named."""
-
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True)
@@ -110,11 +109,3 @@ class Memory:
         return (
             self._folder / hashlib.blake2b(place.encode(errors="surrogateescape"), digest_size=16).hexdigest()
         )
-
-
-def size(count: int) -> str:
-    """Bytes for people, in decimal units."""
-    amount, unit = float(count), 0
-    while amount >= 1000 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1000, unit + 1
-    return f"{count} {'byte' if count == 1 else 'bytes'}" if unit == 0 else f"{amount:.3g} {_UNITS[unit]}"
