@@ -94,8 +94,11 @@ class Settings:
     archive: bool = field(default_factory=lambda: os.environ.get("TREBUCHET_ARCHIVE") != "0")
 
 
-def make_private_folder(folder: Path) -> None:
-    """Make a folder, and what is missing above it, for the user alone (`mkdir`: the last one only)."""
+def make_missing_folder(folder: Path) -> None:
+    """Make a folder, and what is missing above it, for the user alone; one that is there stays as it is.
+
+    `mkdir` by itself would make the last one alone so.
+    """
     if not folder.is_dir():
-        make_private_folder(folder.parent)
+        make_missing_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import ImageBuildError
-from trebuchet.settings import make_private_folder
+from trebuchet.settings import make_missing_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ class BuildLog:
 
     def write(self, text: str) -> None:
         if not self._begun:
-            make_private_folder(self._path.parent)
+            make_missing_folder(self._path.parent)
             self._begun = True
         with self._path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(text)

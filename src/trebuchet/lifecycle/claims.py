@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from trebuchet.settings import make_private_folder
+from trebuchet.settings import make_missing_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ class Claims:
         """This process's claim, made at the first call; a forked child gets one of its own."""
         with self._lock:
             if self._pid != os.getpid():
-                make_private_folder(self._folder)
+                make_missing_folder(self._folder)
                 self._token = secrets.token_hex(8)
                 # The parent's file stays open in a child; closing it here would not free the parent's lock.
                 self._file = (self._folder / self._token).open("w", encoding="ascii")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from trebuchet.errors import LaunchError
 from trebuchet.lifecycle.steps import step
-from trebuchet.settings import make_private_folder
+from trebuchet.settings import make_missing_folder
 
 if TYPE_CHECKING:
     import subprocess
@@ -147,7 +147,7 @@ class _Beginning:
 def _begin(command: list[str], post: Post) -> _Beginning:
     import subprocess  # noqa: PLC0415 - a status starts nothing
 
-    make_private_folder(post.log.parent)
+    make_missing_folder(post.log.parent)
     step("before start keeper")
     try:
         with post.log.open("ab") as log:

@@ -6,7 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from trebuchet.settings import make_private_folder
+from trebuchet.settings import make_missing_folder
 from trebuchet.uploads import Sent
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def transfer_told(
 
     def write(sent: Sent) -> None:
         whole = sent.of or sent
-        make_private_folder(place.parent)
+        make_missing_folder(place.parent)
         draft = place.with_suffix(".sent-draft")
         draft.write_text(json.dumps([sent.files, sent.bytes, whole.files, whole.bytes]), "ascii")
         draft.replace(place)

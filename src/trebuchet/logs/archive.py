@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 from trebuchet.errors import TrebuchetError
 from trebuchet.logs.counter import Counter, is_past
 from trebuchet.logs.place import microseconds, moment_of
-from trebuchet.settings import make_private_folder
+from trebuchet.settings import make_missing_folder
 from trebuchet.status import LogEntry, LogPosition, LogSource
 
 if sys.version_info >= (3, 14):
@@ -151,7 +151,7 @@ class Archive:
 
     def writer(self) -> ArchiveWriter | None:
         """The right to append; None where another process has it, or there is nothing more to write."""
-        make_private_folder(self.path.parent)
+        make_missing_folder(self.path.parent)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         file = cast("BinaryIO", os.fdopen(descriptor, "r+b", buffering=0))
         try:

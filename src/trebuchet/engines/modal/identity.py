@@ -14,7 +14,7 @@ import modal
 from modal.exception import NotFoundError, PermissionDeniedError, UnimplementedError
 
 from trebuchet.engines.base import Identity
-from trebuchet.settings import make_private_folder
+from trebuchet.settings import make_missing_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ def _remember(memory: Path, key: str, found: list[str]) -> dict[str, list[str]]:
     Two processes may both add something: each reads the file anew while it has the lock.
     """
     try:
-        make_private_folder(memory.parent)
+        make_missing_folder(memory.parent)
         with memory.with_name(f".{memory.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             known = _read(memory) | {key: found}
