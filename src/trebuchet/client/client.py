@@ -17,6 +17,7 @@ from trebuchet.lifecycle.contexts import Contexts
 from trebuchet.lifecycle.view import status_of
 from trebuchet.settings import Settings
 from trebuchet.status import JobState
+from trebuchet.telling import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -313,9 +314,7 @@ class Client:
         asked = LogQuery(
             job.key, follow=follow, since=since, tail=tail, source=source, attempt=attempt, cursor=cursor
         )
-        chain = LogChain(
-            self._contexts.of_job(job), job.key, follow=follow, tell=tell or (lambda _message: None)
-        )
+        chain = LogChain(self._contexts.of_job(job), job.key, follow=follow, tell=tell or silent)
         return asked.read(chain)
 
     def inside(self, job: Job) -> Inside:

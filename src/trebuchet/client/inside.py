@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from trebuchet.client.begun import sandbox_of
 from trebuchet.client.beside import Within
 from trebuchet.plan.script import WORK_DIR
+from trebuchet.telling import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from trebuchet.ledger import Job
     from trebuchet.lifecycle.context import Context
 
-_IN_WORK_DIR = ("sh", "-c", f'cd {WORK_DIR} 2>/dev/null; exec "$@"', "sh")
+_INWORK_DIR = ("sh", "-c", f'cd {WORK_DIR} 2>/dev/null; exec "$@"', "sh")
 _SHELL = ("sh", "-c", f"cd {WORK_DIR} 2>/dev/null; command -v bash >/dev/null && exec bash -l; exec sh")
 _EXPORT = "export:"
 
@@ -45,7 +46,7 @@ class Inside:
             OSError: Some of its output could not be written here.
         """
         sandbox = self._sandbox
-        return self.context.engine.exec(sandbox, (*self._with_variables(), *_IN_WORK_DIR, *argv))
+        return self.context.engine.exec(sandbox, (*self._with_variables(), *_INWORK_DIR, *argv))
 
     def shell(self, argv: Sequence[str] = ()) -> int:
         """A shell, or a command, on a terminal, with the variables of the job's scripts; its exit code.
@@ -54,7 +55,7 @@ class Inside:
             JobNotFoundError: The job does not run.
             UsageError: This process has no terminal.
         """
-        command = (*_IN_WORK_DIR, *argv) if argv else _SHELL
+        command = (*_INWORK_DIR, *argv) if argv else _SHELL
         sandbox = self._sandbox
         return self.context.engine.shell(sandbox, (*self._with_variables(), *command))
 
@@ -100,7 +101,7 @@ class Inside:
         """
         from trebuchet.client.fetching import fetch  # noqa: PLC0415 - most go inside to copy nothing
 
-        fetch(self._within, PurePosixPath(WORK_DIR, source), target, tell or _silently)
+        fetch(self._within, PurePosixPath(WORK_DIR, source), target, tell or silent)
 
     def send(self, source: Path, target: str, *, tell: Callable[[str], None] | None = None) -> None:
         """Copy a file or folder into the job.
@@ -123,7 +124,7 @@ class Inside:
         from trebuchet.client.sending import send  # noqa: PLC0415 - as above
 
         place, is_folder = PurePosixPath(WORK_DIR, target), target.endswith("/")
-        send(self._within, source, place, tell or _silently, is_folder=is_folder)
+        send(self._within, source, place, tell or silent, is_folder=is_folder)
 
     @property
     def _sandbox(self) -> str:
@@ -149,7 +150,3 @@ class Inside:
         facts = made.argv[len(planned.argv) :]
         exported = (fact.removeprefix(_EXPORT) for fact in facts if fact.startswith(_EXPORT))
         return ("env", *exported)
-
-
-def _silently(_message: str) -> None:
-    """Tell nobody."""

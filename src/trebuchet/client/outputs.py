@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from trebuchet.errors import NotFoundError, UsageError
 from trebuchet.lifecycle.log_chain import archive_folder
 from trebuchet.lifecycle.outputs import outputs_volume
+from trebuchet.telling import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -193,7 +194,7 @@ class Outputs:
             volume=self._volume,
             place=self._path,
             progress=Progress(pairs, on_progress),
-            tell=tell or (lambda _message: None),
+            tell=tell or silent,
             of_folder=of_folder,
         )
         Pull(transfer).bring(pairs)

@@ -21,6 +21,7 @@ from trebuchet.errors import JobNotFoundError, TrebuchetError
 from trebuchet.lifecycle.contexts import place_of
 from trebuchet.lifecycle.log_chain import LogChain
 from trebuchet.lifecycle.reconcile import reconcile
+from trebuchet.telling import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Set
@@ -203,7 +204,7 @@ def keep(context: Context, log: Unarchived) -> bool:
         TrebuchetError: It could not be read.
         OSError: It could not be written.
     """
-    chain = LogChain(context, log.key, follow=False, tell=lambda _message: None)
+    chain = LogChain(context, log.key, follow=False, tell=silent)
     found = chain.known_after(log.number - 1)
     if found is None or found.number != log.number:
         return True

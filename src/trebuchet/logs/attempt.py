@@ -10,6 +10,7 @@ from trebuchet.errors import JobNotFoundError
 from trebuchet.logs.archive import DamagedArchiveError
 from trebuchet.logs.copy import Copy
 from trebuchet.logs.counter import Counter, is_past
+from trebuchet.telling import silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,10 +30,6 @@ class Raw(NamedTuple):
 
     entry: LogEntry
     position: LogPosition
-
-
-def _silently(_message: str) -> None:
-    """Tell nobody."""
 
 
 def _for_nobody() -> None:
@@ -62,7 +59,7 @@ class AttemptLog:
     oldest: datetime | None = None
     ended: bool = False
     old: bool = False
-    tell: Callable[[str], None] = field(default=_silently)
+    tell: Callable[[str], None] = field(default=silent)
     archived: Callable[[], None] = field(default=_for_nobody)
 
     def read(
