@@ -17,7 +17,6 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
-from trebuchet.errors import TrebuchetError
 from trebuchet.logs.counter import Counter, is_past
 from trebuchet.logs.place import microseconds, moment_of
 from trebuchet.settings import make_missing_folder
@@ -64,15 +63,15 @@ class _Block(NamedTuple):
         return LogPosition(moment_of(self.last), self.count_at_last)
 
 
-class DamagedArchiveError(TrebuchetError):
-    """Entries of an archive cannot be read.
+class DamagedArchiveError(Exception):
+    """Entries of an archive cannot be read. Whoever reads it goes on elsewhere, so nobody else sees this.
 
     Attributes:
         until: The position after the last of them.
     """
 
     def __init__(self, message: str, *, until: LogPosition) -> None:
-        super().__init__(message, hint="The disk may be failing; what else the archive has can be read.")
+        super().__init__(message)
         self.until = until
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.logs import KEY, START, LogKeeper, logs, shown
-from trebuchet.errors import ClusterUnreachableError, TrebuchetError, UsageError
+from trebuchet.errors import ClusterUnreachableError, UsageError
 from trebuchet.logs import place
 from trebuchet.logs.archive import Archive, DamagedArchiveError
 from trebuchet.logs.attempt import AttemptLog
@@ -176,7 +176,7 @@ def test_a_damaged_archive_gives_what_it_has_where_the_control_plane_has_nothing
     assert len(told) == 2
     with pytest.raises(DamagedArchiveError, match=f"{archive.path} is damaged") as caught:
         list(archive.read())
-    assert isinstance(caught.value, TrebuchetError)
+    assert caught.value.until == LogPosition(log[1].timestamp, 1)
 
 
 def test_two_followers_at_once_leave_one_archive(tmp_path: Path) -> None:
