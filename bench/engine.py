@@ -24,6 +24,8 @@ from trebuchet.emulator.process.host import ProcessHost
 from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.process.orders import learn_machine, make_order
 from trebuchet.emulator.process.spec import ProcessSpec
+from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.supervise.nodes import make_nodes
 from trebuchet.engines.local import LocalDaemon
 from trebuchet.settings import Settings
 
@@ -79,6 +81,7 @@ async def bare_start(state: Path, number: int) -> float:
     folder.mkdir(parents=True)
     for path, mode in order["folders"]:
         (folder / path).mkdir(mode=mode)
+    make_nodes(order["nodes"], str(folder / framing.NODES))
     argv = [order["program"], *order["bwrap"], "--", *order["argv"]]
     begun = time.perf_counter()
     with subprocess.Popen(argv, env=order["env"], stdout=subprocess.PIPE) as process:

@@ -20,6 +20,8 @@ from trebuchet.emulator.process.host import ProcessHost
 from trebuchet.emulator.process.limits import Limits
 from trebuchet.emulator.process.orders import learn_machine, make_order
 from trebuchet.emulator.process.spec import ProcessSpec
+from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.supervise.nodes import make_nodes
 
 ROUNDS = 40
 MANY = 200
@@ -51,6 +53,7 @@ async def _bare(host: ProcessHost, state: Path) -> float:
     folder.mkdir(parents=True)
     for path, mode in order["folders"]:
         (folder / path).mkdir(mode=mode)
+    make_nodes(order["nodes"], str(folder / framing.NODES))
     argv = [order["program"], *order["bwrap"], "--", *order["argv"]]
     begun = time.perf_counter()
     with subprocess.Popen(argv, env=order["env"], stdout=subprocess.PIPE) as process:

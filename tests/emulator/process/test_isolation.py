@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from support.sandboxes import Sandboxes, until
 from trebuchet.emulator.process.host import ProcessHost
+from trebuchet.emulator.process.isolation import find_isolation
+from trebuchet.emulator.process.nodes import own_nodes
 from trebuchet.emulator.process.spec import Bind
+from trebuchet.emulator.process.supervise.nodes import make_nodes
 
 _SYSTEM = ("/usr/bin", "/etc", "/opt", "/var/lib", "/usr/local/bin")
 
@@ -254,3 +260,71 @@ def test_the_state_may_lie_below_a_system_folder_and_have_a_long_name():
                     await host.cleanup(each)
 
         asyncio.run(body())
+
+
+_NODES = ("null", "zero", "full", "random", "urandom", "tty")
+
+
+def test_a_sandboxs_device_nodes_are_its_own_where_its_root_is_the_machines(drive):
+    """It changes one only once it is known for its own: where the test fails the machine's stay."""
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user's sandbox owns none of the machine's nodes")
+
+    async def body(sandboxes):
+        assert (await sandboxes.host.isolation()).own_nodes
+        look = "cd /dev; stat -c '%n %d %i' null zero full random urandom tty"
+        seen = [(await sandboxes.run(look)).stdout.decode().splitlines() for _ in range(2)]
+        known = {name: Path("/dev", name).stat() for name in _NODES}
+        assert not set(seen[0]) & {f"{name} {its.st_dev} {its.st_ino}" for name, its in known.items()}
+        assert not set(seen[0]) & set(seen[1])
+        ended = await sandboxes.run(
+            "set -e; cd /dev; stat -c '%A %t:%T' null zero full random urandom tty; echo lost > null; "
+            "head -c 3 zero urandom | wc -c; test ! -s null; chmod 600 null; stat -c %a null"
+        )
+        expected = [f"{stat.filemode(its.st_mode)} {_numbers(its.st_rdev)}" for its in known.values()]
+        *modes, _, changed = ended.stdout.decode().splitlines()
+        assert (modes, changed, ended.stderr) == (expected, "600", b"")
+        assert Path(os.devnull).stat().st_mode == known["null"].st_mode
+        await sandboxes.host.cleanup(ended.folder)
+        assert not (ended.folder / "nodes").exists()
+
+    drive(body)
+
+
+def _numbers(device: int) -> str:
+    return f"{os.major(device):x}:{os.minor(device):x}"
+
+
+def test_nodes_of_gpus_are_copied_with_the_folders_of_them(tmp_path):
+    devices = tmp_path / "dev"
+    (devices / "nvidia-caps").mkdir(parents=True)
+    try:
+        for name, mode in (("null", 0o666), ("nvidia3", 0o660), ("nvidia-caps/nvidia-cap1", 0o400)):
+            os.mknod(devices / name, stat.S_IFCHR | mode, os.makedev(1, 3))
+            (devices / name).chmod(mode)
+    except PermissionError:
+        pytest.skip("device nodes can be made by root alone")
+    given = [
+        Bind(source=devices / name, target=f"/dev/{name}", read_only=False)
+        for name in ("nvidia3", "nvidia-caps")
+    ]
+    nodes, binds = own_nodes(given, devices)
+    make_nodes(nodes, str(tmp_path / "nodes"))
+    made = [Path(tmp_path, "nodes", path) for path, _, _ in nodes]
+    assert [(path.stat().st_mode & 0o7777, path.stat().st_rdev) for path in made] == [
+        (mode, os.makedev(1, 3)) for mode in (0o666, 0o660, 0o400)
+    ]
+    assert binds == [
+        ("nodes/null", "/dev/null"),
+        ("nodes/nvidia3", "/dev/nvidia3"),
+        ("nodes/nvidia-caps", "/dev/nvidia-caps"),
+    ]
+
+
+def test_where_no_device_node_can_be_made_that_is_said(monkeypatch, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user's sandbox owns none of the machine's nodes")
+    monkeypatch.setattr("trebuchet.emulator.process.isolation.can_make_nodes", lambda _: False)
+    found = find_isolation(tmp_path)
+    assert not found.own_nodes
+    assert "/dev/null" in found.missing[-1]

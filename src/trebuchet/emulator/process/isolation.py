@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from trebuchet.emulator.process.nodes import can_make_nodes
+
 _OVERLAYS_SINCE = (0, 11)
 _PROBE_S = 20
 _ONE_USER = (
@@ -22,6 +24,10 @@ _ONE_USER = (
 _IN_MEMORY = (
     "What a sandbox writes to system folders is kept in memory: "
     "the file system of the state directory takes no overlays."
+)
+_SHARED_NODES = (
+    "A sandbox's root can change who may use this machine's `/dev/null` and its like: "
+    "the file system of the state directory takes no device nodes, so that none can be its own."
 )
 
 
@@ -33,6 +39,7 @@ class Isolation:
         mode: `bubblewrap`, or `plain` for a process group in a folder of its own.
         program: bubblewrap's path; empty in `plain`.
         own_users: Whether the sandbox's root is a user namespace's, with one user only, and not the host's.
+        own_nodes: Whether device nodes are made for each sandbox, whose root could change the machine's.
         layers_on_disk: Whether what a sandbox writes to system folders lies on disk; else in memory.
         missing: What a sandbox does not get here, a sentence each; empty if nothing.
     """
@@ -40,6 +47,7 @@ class Isolation:
     mode: Literal["bubblewrap", "plain"]
     program: str = ""
     own_users: bool = False
+    own_nodes: bool = False
     layers_on_disk: bool = True
     missing: tuple[str, ...] = ()
 
@@ -61,7 +69,7 @@ def find_isolation(state: Path) -> Isolation:
     for isolation in _candidates(program):
         complaint = _try(isolation, state)
         if not complaint:
-            return isolation
+            return _with_nodes(isolation, state) if os.geteuid() == 0 else isolation
     return _plain(f"bubblewrap says: {complaint}")
 
 
@@ -96,6 +104,13 @@ def _candidates(program: str) -> list[Isolation]:
         for isolation in found
     ]
     return found + in_memory
+
+
+def _with_nodes(isolation: Isolation, state: Path) -> Isolation:
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=state) as name:
+        if can_make_nodes(Path(name)):
+            return replace(isolation, own_nodes=True)
+    return replace(isolation, missing=(*isolation.missing, _SHARED_NODES))
 
 
 def _plain(why: str) -> Isolation:

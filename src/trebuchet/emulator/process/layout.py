@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trebuchet.emulator.process.nodes import own_nodes
 from trebuchet.emulator.process.places import Places
 from trebuchet.emulator.process.supervise import framing
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from trebuchet.emulator.process.isolation import Isolation
+    from trebuchet.emulator.process.nodes import Node
     from trebuchet.emulator.process.spec import Bind
 
 SYSTEM_FOLDERS = ("usr", "etc", "opt", "var", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu")
@@ -80,11 +82,13 @@ class Layout:
             opened by the way from a root to it, and told by the number of its descriptor.
         folders: (path relative to the sandbox's folder, mode), to be made before, in order.
         folder_beneath: A root and the way from there to the work dir, to be made before too; None for none.
+        nodes: Device nodes, to be made before too.
     """
 
     arguments: list[Argument]
     folders: list[tuple[str, int]]
     folder_beneath: Beneath | None
+    nodes: list[Node]
 
 
 def host_tree(state: Path, layers: Sequence[Path]) -> Tree:
@@ -141,12 +145,15 @@ def lay_out(
             arguments += ["--overlay", str(root / name), str(folder / framing.WORK / str(number)), f"/{name}"]
         else:
             arguments += ["--tmp-overlay", f"/{name}"]
-    arguments += _kernel_arguments(devices)
+    arguments += _kernel_arguments()
+    nodes, shown = own_nodes(devices) if isolation.own_nodes else ([], _as_they_are(devices))
+    for source, target in shown:
+        arguments += ["--dev-bind", str(folder / source), target]
     places = Places(tree.overlays, tree.links)
     for bind in binds:
         arguments += _bind_arguments(bind, places)
     made, beneath = _workdir(places.real(workdir), places)
-    return Layout([*arguments, *made, "--chdir", workdir], list(folders.items()), beneath)
+    return Layout([*arguments, *made, "--chdir", workdir], list(folders.items()), beneath, nodes)
 
 
 def _bind_arguments(bind: Bind, places: Places) -> list[Argument]:
@@ -171,15 +178,17 @@ def _beneath(root: Path, path: Path) -> Beneath:
     return [str(root), str(path.relative_to(root))]
 
 
-def _kernel_arguments(devices: Sequence[Bind]) -> list[str]:
+def _as_they_are(devices: Sequence[Bind]) -> list[tuple[str, str]]:
+    return [(str(device.source), device.target) for device in devices]
+
+
+def _kernel_arguments() -> list[str]:
     arguments = ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
     for name in _KERNEL_SETTINGS:
         arguments += ["--ro-bind-try", name, name]
     for name in _KERNEL_SECRETS:
         if Path(name).exists():
             arguments += ["--ro-bind", os.devnull, name]
-    for device in devices:
-        arguments += ["--dev-bind", str(device.source), device.target]
     return arguments
 
 

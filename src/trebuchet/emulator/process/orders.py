@@ -152,6 +152,7 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
         "capabilities": sorted(CAPABILITIES.values()),
         "folders": layout.folders,
         "folder_beneath": layout.folder_beneath,
+        "nodes": layout.nodes,
         "env": DEFAULT_VARIABLES
         | machine.variables
         | gpu_variables(spec.gpus, renumbered=True)
@@ -183,6 +184,7 @@ def _plain(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
         "workdir": str(workdir),
         "folders": list(folders.items()),
         "folder_beneath": None,
+        "nodes": [],
         "env": defaults
         | machine.variables
         | gpu_variables(spec.gpus, renumbered=False)

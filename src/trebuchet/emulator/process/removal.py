@@ -14,12 +14,12 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_file_system(folder: Path) -> None:
-    """Remove an ended sandbox's root and what overlays left beside it.
+    """Remove an ended sandbox's root, its device nodes and what overlays left beside it.
 
     Raises:
         OSError: Something could not be removed.
     """
-    for name in (framing.ROOT, framing.WORK):
+    for name in (framing.ROOT, framing.WORK, framing.NODES):
         if (folder / name).is_dir():
             remove_tree(folder / name)
     remove_group(folder)

@@ -35,6 +35,7 @@ CRASH = "crash"
 EXECS = "execs"
 ROOT = "root"
 WORK = "work"
+NODES = "nodes"
 CGROUP = "cgroup"
 
 SPACE_IS_SHORT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -22,6 +22,7 @@ from trebuchet.emulator.process.supervise.cgroup import Cgroup
 from trebuchet.emulator.process.supervise.child import KILLED, TIMED_OUT, Child, leave_result
 from trebuchet.emulator.process.supervise.disk_use import DiskUse
 from trebuchet.emulator.process.supervise.execs import Execs
+from trebuchet.emulator.process.supervise.nodes import make_nodes
 from trebuchet.emulator.process.supervise.notes import Notes
 
 TYPE_CHECKING = False
@@ -109,6 +110,7 @@ class Supervisor:
                 _make_folder(path, mode)
             if self._order["folder_beneath"]:
                 _make_beneath(*self._order["folder_beneath"])
+            make_nodes(self._order["nodes"])
             self._group.make()
             if self._group.holds_memory:
                 self._appetite = Appetite(None, self._order["processes"])
