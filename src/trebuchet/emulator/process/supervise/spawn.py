@@ -23,6 +23,7 @@ _ERROR_NUMBER = struct.Struct("<i")
 
 
 def spawn(
+    program: str | int,
     argv: list[str],
     env: Mapping[str, str],
     stdio: tuple[int, int, int],
@@ -37,7 +38,8 @@ def spawn(
     for what a quick program has started by then.
 
     Args:
-        argv: The program, by absolute path, and its arguments.
+        program: By absolute path, or a descriptor of it.
+        argv: What it is told, its name first.
         env: Its environment.
         stdio: Its standard streams.
         passed: Further descriptors that it gets under the same numbers; they stay inheritable here.
@@ -52,7 +54,7 @@ def spawn(
     failure, failure_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _become(argv, env, stdio, (open_files, group), failure_end)
+        _become(program, argv, env, stdio=stdio, limits=(open_files, group), failure=failure_end)
     os.close(failure_end)
     reported = os.read(failure, _ERROR_NUMBER.size)  # nothing, once the program runs: the pipe closes then
     os.close(failure)
@@ -64,8 +66,10 @@ def spawn(
 
 
 def _become(
+    program: str | int,
     argv: list[str],
     env: Mapping[str, str],
+    *,
     stdio: tuple[int, int, int],
     limits: tuple[int, str],
     failure: int,
@@ -73,7 +77,7 @@ def _become(
     try:
         restrain(*limits)
         take_over(stdio)
-        os.execve(argv[0], argv, env)
+        os.execve(program, argv, env)
     except OSError as error:
         os.write(failure, _ERROR_NUMBER.pack(error.errno or errno.EINVAL))
     except ValueError:  # a NUL byte among its words
