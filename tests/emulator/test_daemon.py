@@ -19,10 +19,12 @@ from support.engine import connect, local_engine, wait_until
 from support.sandboxes import supervisor_of
 from trebuchet.emulator import daemon
 from trebuchet.emulator.endpoint import (
+    Endpoint,
     daemon_lives,
     endpoint_path,
     read_endpoint,
     read_or_make_token,
+    try_daemon_lock,
     write_endpoint,
 )
 from trebuchet.emulator.errors import EmulatorError
@@ -106,6 +108,37 @@ def test_what_a_dead_one_left_is_not_believed(tmp_path: Path) -> None:
     assert daemon.running(tmp_path) is None
     assert daemon.ensure(tmp_path).pid != endpoint.pid
     daemon.stop(tmp_path)
+
+
+def test_no_process_is_ended_that_has_got_the_number_of_a_dead_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "STOP_TIMEOUT_S", 0.2)
+    innocent = subprocess.Popen(["sleep", "1000"])
+    lock = try_daemon_lock(tmp_path)  # as a daemon that is coming
+    assert lock is not None
+    try:
+        write_endpoint(
+            tmp_path, Endpoint(url="http://127.0.0.1:9", token_id="", token_secret="", pid=innocent.pid)
+        )
+        assert not daemon.stop(tmp_path)
+        assert innocent.poll() is None
+    finally:
+        os.close(lock)
+        innocent.kill()
+        innocent.wait()
+
+
+def test_what_a_dead_one_told_is_gone_before_another_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = daemon.ensure(tmp_path)
+    os.kill(endpoint.pid, signal.SIGKILL)
+    wait_until(lambda: not daemon_lives(tmp_path))
+    monkeypatch.setenv("TREBUCHET_LOCAL_GPUS", "eight")
+    with pytest.raises(EmulatorError):
+        daemon.ensure(tmp_path)  # it takes the lock, and comes no further
+    assert not endpoint_path(tmp_path).exists()
 
 
 def test_one_with_older_code_is_replaced(tmp_path: Path) -> None:

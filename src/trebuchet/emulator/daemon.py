@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from trebuchet.emulator.disk import make_private_folder
@@ -19,10 +18,12 @@ from trebuchet.emulator.endpoint import (
     code_in_use,
     daemon_lives,
     exclusive_lock,
+    lock_path,
     log_path,
     read_endpoint,
 )
 from trebuchet.emulator.errors import EmulatorError
+from trebuchet.emulator.holder import holds, send
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,8 +88,7 @@ def stop(state: Path) -> bool:
     if endpoint is None:
         return False
     for ending in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.kill(endpoint.pid, ending)
+        send(lock_path(state), endpoint.pid, ending)
         if _wait_until_gone(state):
             return True
     raise EmulatorError(
@@ -182,11 +182,18 @@ def _answers(endpoint: Endpoint) -> bool:
 
 
 def _settled(state: Path) -> Endpoint | None:
-    """As `running`, though a daemon that is coming or going is given the time to do so."""
+    """As `running`, though a daemon that is coming or going is given the time to do so.
+
+    One that is coming may not have removed yet what a dead one told, whose number another process may have.
+    """
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while (endpoint := running(state)) is None and daemon_lives(state) and time.monotonic() < deadline:
+    while True:
+        endpoint = running(state)
+        if endpoint is not None and holds(lock_path(state), endpoint.pid):
+            return endpoint
+        if not daemon_lives(state) or time.monotonic() >= deadline:
+            return None
         time.sleep(0.005)
-    return endpoint
 
 
 def _wait_until_gone(state: Path, timeout_s: float = STOP_TIMEOUT_S) -> bool:

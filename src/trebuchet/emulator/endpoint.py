@@ -98,9 +98,14 @@ def exclusive_lock(path: Path) -> Generator[None]:
         os.close(descriptor)
 
 
+def lock_path(state: Path) -> Path:
+    """The file whose lock the daemon holds while it lives."""
+    return state / "daemon.lock"
+
+
 def try_daemon_lock(state: Path) -> int | None:
     """The descriptor that holds the daemon's lock, or None where another process holds it."""
-    descriptor = os.open(state / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(lock_path(state), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -111,7 +116,7 @@ def try_daemon_lock(state: Path) -> int | None:
 
 def daemon_lives(state: Path) -> bool:
     """Whether a daemon holds the lock. Dead ones cannot, whatever files they left."""
-    if not (state / "daemon.lock").exists():
+    if not lock_path(state).exists():
         return False
     descriptor = try_daemon_lock(state)
     if descriptor is None:

@@ -58,6 +58,7 @@ def serve(
     make_private_folder(state)
     _raise_file_limit()
     lock = _take_lock(state)
+    endpoint_path(state).unlink(missing_ok=True)  # of one that was killed: its process may be another by now
     try:
         asyncio.run(
             _serve(
