@@ -18,6 +18,7 @@ from wire import SERVICES, call, channel, drive, token
 
 from support.engine import wait_until
 from trebuchet.emulator import rpc
+from trebuchet.emulator.endpoint import log_path
 from trebuchet.emulator.lobby import MOST_STRANGERS
 from trebuchet.emulator.rpc.registry import CONTROL as CONTROL_CALLS
 from trebuchet.emulator.rpc.registry import ROUTER as ROUTER_CALLS
@@ -67,6 +68,28 @@ def test_every_call_wants_the_token(engine: Engine, wrong: str) -> None:
             return said
 
     assert drive(body) == {Status.UNAUTHENTICATED}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET /" + b"mark" * 10_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /mark HTTP/1.1\r\nmark mark: \0\r\n\r\n",
+        b"mark\r\n\r\n",
+        b"POST /mark HTTP/1.1\r\nContent-Length: mark\r\n\r\n",
+        b"POST /_trebuchet/gpus HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nmark\r\n",
+    ],
+)
+def test_nothing_that_a_stranger_sends_is_written_to_the_log(engine: Engine, said: bytes) -> None:
+    host, _, port = engine.endpoint.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(said)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+    log = log_path(engine.state).read_text(errors="replace")
+    assert "mark" not in log
+    assert "Traceback" not in log
 
 
 def test_no_name_that_a_client_sends_leaves_the_state_directory(engine: Engine) -> None:

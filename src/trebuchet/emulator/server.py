@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import resource
 import signal
@@ -12,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, get_args
 
 from trebuchet.emulator.assembly import assemble
+from trebuchet.emulator.daemon_log import keep_log
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.endpoint import endpoint_path, try_daemon_lock, write_endpoint
 from trebuchet.emulator.errors import EmulatorError
@@ -53,9 +53,9 @@ def serve(
     Raises:
         EmulatorError: Another process serves this directory, or the port is taken.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
     make_private_folder(state)
+    keep_log(state)
     _raise_file_limit()
     lock = _take_lock(state)
     endpoint_path(state).unlink(missing_ok=True)  # of one that was killed: its process may be another by now

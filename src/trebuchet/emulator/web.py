@@ -10,10 +10,12 @@ import asyncio
 import base64
 import hashlib
 import json
+import logging
 import os
 from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from trebuchet.emulator.sparse import end_of_content
 from trebuchet.emulator.world.errors import InvalidError, NotFoundError, WorldError
@@ -43,7 +45,7 @@ class Web:
 
     def runner(self) -> web.AppRunner:
         """What serves them."""
-        return web.AppRunner(self.app(), access_log=None, handle_signals=False)
+        return web.AppRunner(self.app(), access_log=None, handle_signals=False, logger=_log())
 
     def app(self) -> web.Application:
         """All routes."""
@@ -175,6 +177,15 @@ class Web:
         self._site.world.gpus.hold(cast("dict[str, int]", held))
         self._site.world.lifecycle.admit_waiting()
         return web.Response()
+
+
+def _log() -> logging.Logger:
+    """For what goes wrong in here; what is no HTTP says nothing of the daemon, and anybody can send it."""
+    logger = logging.getLogger(__name__)
+    logger.addFilter(
+        lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    )
+    return logger
 
 
 def _wanted(request: web.Request) -> Wanted:
