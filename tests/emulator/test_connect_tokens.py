@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import modal
 import pytest
 from modal.exception import ConflictError, InvalidError
 
+from support.engine import wait_until
+from trebuchet.emulator.lobby import MOST_STRANGERS, Lobby
 from trebuchet.emulator.process.ports import accepts_connections
 from trebuchet.emulator.rpc.tokens import Tokens
-from trebuchet.emulator.visits import Visits
+from trebuchet.emulator.visits import HEAD_S, Visits
 from trebuchet.emulator.world.sandbox import Ask, Sandbox, Standing
 
 if TYPE_CHECKING:
@@ -120,6 +124,39 @@ def test_no_odd_field_says_anything_of_a_visitor(
     assert "forged" not in answer
 
 
+def test_those_who_show_no_token_take_no_room(served: tuple[modal.Sandbox, int]) -> None:
+    sandbox, port = served
+    pass_ = sandbox.create_connect_token(port=port)
+    host, _, entrance = pass_.url.removeprefix("http://").partition(":")
+    ended = select.poll()
+    with ExitStack() as stack:
+        for _ in range(2 * MOST_STRANGERS):
+            raw = stack.enter_context(socket.create_connection((host, int(entrance)), timeout=20))
+            raw.sendall(b"GET / HT")
+            ended.register(raw, select.POLLIN)
+        wait_until(lambda: len(ended.poll(0)) >= MOST_STRANGERS, HEAD_S / 2)
+        assert post(f"{pass_.url}/x", Authorization=f"Bearer {pass_.token}") == (201, "/x None body")
+
+
+def test_a_visitor_stays_though_many_come_who_show_no_token(engine: Engine) -> None:
+    port = free_port()
+    probe = modal.Probe.with_tcp(port)
+    sandbox = engine.create("python3", "-c", UPGRADES, str(port), readiness_probe=probe, timeout=60)
+    sandbox.wait_until_ready(timeout=30)
+    pass_ = sandbox.create_connect_token(port=port)
+    address, _, entrance = pass_.url.removeprefix("http://").partition(":")
+    with ExitStack() as stack:
+        visitor = stack.enter_context(socket.create_connection((address, int(entrance)), timeout=20))
+        head = f"GET / HTTP/1.1\r\nAuthorization: Bearer {pass_.token}\r\nConnection: Upgrade\r\n\r\n"
+        visitor.sendall(head.encode())
+        assert visitor.recv(1000).startswith(b"HTTP/1.1 101")
+        for _ in range(MOST_STRANGERS + 200):
+            stack.enter_context(socket.create_connection((address, int(entrance)), timeout=20))
+        visitor.sendall(b"still here")
+        assert visitor.recv(100) == b"STILL HERE"
+    sandbox.terminate()
+
+
 KEEPS_ALIVE = SERVER.replace("def do_POST", "protocol_version = 'HTTP/1.1'\n    def do_POST").replace(
     "self.end_headers()", "self.send_header('Content-Length', '0'); self.end_headers(); print(self.headers)"
 )
@@ -212,7 +249,7 @@ def test_what_is_said_of_a_visitor_is_short_and_one_line(served: tuple[modal.San
 
 def test_two_who_ask_at_once_get_the_one_entrance_of_a_sandbox(tmp_path: Path) -> None:
     async def ask_twice() -> None:
-        visits = Visits(Tokens("id", "secret"))
+        visits = Visits(Tokens("id", "secret"), Lobby())
         sandbox = Sandbox(tmp_path, Ask(id="sb-1", app_id="ap-1", created_at=0.0), Standing())
         first, second = await asyncio.gather(visits.url(sandbox), visits.url(sandbox))
         assert first == second

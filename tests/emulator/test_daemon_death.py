@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING
 
 import modal
 
-from support.engine import wait_until
+from support.engine import connect, wait_until
 from support.sandboxes import supervisor_of
+from trebuchet.emulator import daemon
+from trebuchet.emulator.endpoint import daemon_lives
 from trebuchet.emulator.process.errors import NotRunningError
 from trebuchet.emulator.process.host import ProcessHost
 from trebuchet.emulator.process.removal import remove_tree
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.engine import Engine
     from trebuchet.emulator.process.spec import ProcessState
 
@@ -130,6 +134,23 @@ def test_one_whose_supervisor_was_killed_as_it_began_is_lost_and_not_begun_again
     again.wait(raise_on_termination=False)
     assert again.returncode == 1
     assert own_engine.listed() == []
+
+
+def test_what_cannot_be_removed_ends_no_daemon(tmp_path: Path) -> None:
+    endpoint = daemon.ensure(tmp_path, idle_timeout_s=0.4)
+    client = connect(endpoint)
+    app = modal.App.lookup("tests", create_if_missing=True, client=client)
+    sandbox = modal.Sandbox.create("sleep", "1000", app=app, client=client, image=modal.Image.debian_slim())
+    for name in ("blobs", "secrets"):
+        (tmp_path / name).rename(tmp_path / f"{name}-aside")
+        (tmp_path / name).write_text("this is no folder")
+    log = daemon.log_path(tmp_path)
+    wait_until(lambda: log.read_text().count("old blobs are not all removed") >= 2)
+    assert sandbox.poll() is None
+    assert daemon.running(tmp_path) == endpoint
+    sandbox.terminate()
+    client.close()
+    wait_until(lambda: not daemon_lives(tmp_path))  # it goes as usual when there is nothing to do
 
 
 def test_a_reader_goes_on_after_its_death(own_engine: Engine) -> None:

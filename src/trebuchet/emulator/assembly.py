@@ -109,7 +109,7 @@ async def assemble(
         await world.lifecycle.recover()
         address = "{}:{}".format(*listening.getsockname())
         tokens = Tokens(token_id, token_secret)
-        visits = Visits(tokens)
+        visits = Visits(tokens, Lobby())
         site = Site(world, tokens, address, Repeats(), visits, Lobby())
         parts = Parts(
             endpoint=_endpoint(site, token_id, token_secret, gpus or ""),

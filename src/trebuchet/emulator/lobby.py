@@ -26,7 +26,7 @@ class Lobby:
         self._most = most
         self._strangers: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
 
-    def enter(self, transport: asyncio.Transport) -> None:
+    def enter(self, transport: asyncio.WriteTransport) -> None:
         """A connection was made."""
         loop = asyncio.get_running_loop()
         self._strangers[transport] = loop.call_later(self._patience_s, self._turn_out, transport)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import resource
 import signal
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, get_args
 
 from trebuchet.emulator.assembly import assemble
@@ -20,12 +21,14 @@ from trebuchet.emulator.machine import shared_base
 from trebuchet.emulator.world.views import Sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from trebuchet.emulator.assembly import Attendance
     from trebuchet.emulator.endpoint import Endpoint
     from trebuchet.emulator.world.world import World
+
+log = logging.getLogger(__name__)
 
 FILES = 65_536
 SWEEP_S = 10.0
@@ -147,6 +150,24 @@ def _sharing(word: str) -> Sharing:
     )
 
 
+async def _sweep(world: World) -> None:
+    """Remove what has had its time. What cannot be removed now is tried again with the next sweep."""
+    with _logged("secrets"):
+        world.secrets.sweep()
+    with _logged("blobs"):
+        world.blobs.sweep()
+    with _logged("snapshots"):
+        await world.snapshots.sweep({sandbox.ask.image_id for sandbox in world.sandboxes.running()})
+
+
+@contextmanager
+def _logged(swept: str) -> Generator[None]:
+    try:
+        yield
+    except OSError:
+        log.exception("old %s are not all removed", swept)
+
+
 async def _stay(
     lock: int, world: World, attendance: Attendance, idle_timeout_s: float, leaving: asyncio.Event
 ) -> None:
@@ -160,8 +181,6 @@ async def _stay(
             return
         if _was_removed(lock):
             return
-        world.secrets.sweep()
-        world.blobs.sweep()
-        await world.snapshots.sweep({sandbox.ask.image_id for sandbox in world.sandboxes.running()})
+        await _sweep(world)
         with suppress(TimeoutError):
             await asyncio.wait_for(leaving.wait(), min(SWEEP_S, idle_timeout_s / 4 or SWEEP_S))

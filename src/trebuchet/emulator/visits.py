@@ -21,6 +21,7 @@ from trebuchet.emulator.loopback import LOOPBACK
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from trebuchet.emulator.lobby import Lobby
     from trebuchet.emulator.rpc.tokens import Tokens
     from trebuchet.emulator.world.sandbox import Sandbox
 
@@ -119,9 +120,16 @@ class Head:
 class Visits:
     """The entrances of all sandboxes that have one."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, lobby: Lobby) -> None:
+        """Know who may come in.
+
+        Args:
+            tokens: Tell what a connect token allows.
+            lobby: Where a connection is until it has shown one.
+        """
         self._tokens = tokens
         self._entrances: dict[str, asyncio.Task[asyncio.Server]] = {}
+        self._lobby = lobby
         self._closing: set[asyncio.Task[None]] = set()
 
     async def url(self, sandbox: Sandbox) -> str:
@@ -160,6 +168,7 @@ class Visits:
     async def _receive(
         self, sandbox: Sandbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        self._lobby.enter(writer.transport)
         try:
             async with asyncio.timeout(HEAD_S):
                 head = Head(await reader.readuntil(b"\r\n\r\n"))
@@ -167,6 +176,7 @@ class Visits:
             if permit is None:
                 writer.write(_refusal("401 Unauthorized"))
             else:
+                self._lobby.admit(writer.transport)
                 sandbox.touch()
                 await self._show_in(permit, head, reader, writer)
         except (ValueError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -174,6 +184,7 @@ class Visits:
         except OSError:
             pass  # one side went away
         finally:
+            self._lobby.admit(writer.transport)
             writer.close()
 
     def _permit(self, sandbox: Sandbox, head: Head) -> Permit | None:
