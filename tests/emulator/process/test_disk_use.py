@@ -11,8 +11,8 @@ import pytest
 
 from trebuchet.emulator.process.isolation import find_bubblewrap
 from trebuchet.emulator.process.limits import Limits
-from trebuchet.emulator.process.supervise import disk_use
-from trebuchet.emulator.process.supervise.disk_use import written
+from trebuchet.emulator.process.supervise import written as counting
+from trebuchet.emulator.process.supervise.written import logged, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,5 +83,46 @@ def test_one_that_vanishes_while_it_is_counted_hides_nothing_beside_it(tmp_path:
         yield listed
 
     scan = os.scandir
-    monkeypatch.setattr(disk_use.os, "scandir", listed_too_early)
+    monkeypatch.setattr(counting.os, "scandir", listed_too_early)
     assert 400_000 <= written(str(tmp_path)) < 500_000
+
+
+@pytest.mark.parametrize("place", ["/tmp/file", "/usr/lib/written"])
+def test_a_file_without_a_name_counts_while_it_is_open(drive, place):
+    if find_bubblewrap() is None and place.startswith("/usr"):
+        pytest.skip("without bubblewrap it has no system folders of its own")
+
+    async def body(sandboxes):
+        hidden = f"exec 3> {place}; rm {place}; head -c {60 << 20} /dev/zero >&3; sleep 60"
+        assert (await sandboxes.run(hidden)).state.cause == "disk_full"
+
+    drive(body, limits=Limits(disk_bytes=50 << 20))
+
+
+def test_what_lies_deeper_than_a_path_can_say_counts(drive):
+    dig = "import os\nfor _ in range(100): os.mkdir('d' * 200); os.chdir('d' * 200)\n"
+    write = f"open('file', 'wb').write(bytes({60 << 20})); import time; time.sleep(60)"
+
+    async def body(sandboxes):
+        assert (await sandboxes.run(f'python3 -c "{dig}{write}"')).state.cause == "disk_full"
+
+    drive(body, limits=Limits(disk_bytes=50 << 20))
+
+
+def test_what_is_printed_counts_as_written(drive, engine_state):
+    keep = shutil.disk_usage(engine_state).free * 2
+
+    async def body(sandboxes):
+        ended = await sandboxes.run("sleep 1.5; while true; do head -c 1000000 /dev/zero; sleep 0.02; done")
+        assert (ended.state.exit_code, ended.state.cause) == (137, "disk_full")
+        assert b"It was ended." in ended.notices
+
+    drive(body, limits=Limits(keep_free_bytes=keep))
+
+
+def test_what_commands_begun_later_print_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for folder in (tmp_path, tmp_path / "execs" / "one", tmp_path / "execs" / "two"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "log").write_bytes(b"x" * 100_000)
+    monkeypatch.chdir(tmp_path)
+    assert 300_000 <= logged() < 400_000

@@ -20,7 +20,7 @@ from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.images.cleaning import prunable, prune
 from trebuchet.emulator.process.removal import remove_tree
 from trebuchet.emulator.process.supervise import framing
-from trebuchet.emulator.process.supervise.disk_use import written
+from trebuchet.emulator.process.supervise.written import written
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -6,6 +6,8 @@ import os
 import time
 
 from trebuchet.emulator.process.supervise import framing
+from trebuchet.emulator.process.supervise.appetite import descendants
+from trebuchet.emulator.process.supervise.written import held_open, logged, written
 
 _LOOK_S = 1.0
 _LOOK_CLOSELY_S = 0.1
@@ -14,7 +16,6 @@ _NEAR = 4
 _COUNT_S = 5.0
 _COST = 100
 """Counting may take one part in so many of the time: a sandbox with a million files is counted less often."""
-_BLOCK = 512
 _GROWN = 16 << 20
 """One that wrote less than that since the disk became nearly full is not what fills it."""
 
@@ -70,34 +71,11 @@ class DiskUse:
 
     def _count(self, free: int) -> None:
         began = time.monotonic()
-        self._used = written()
+        self._used = written(framing.ROOT) + logged() + held_open(descendants(os.getpid()))
         self._free_when_counted = free
         ended = time.monotonic()
         self._count_due = ended + max(_COUNT_S, (ended - began) * _COST)
         self._due = max(self._due, ended + (ended - began))
-
-
-def written(folder: str = framing.ROOT) -> int:
-    """Bytes on disk below a folder, as far as it can be read."""
-    total, waiting = 0, [folder]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    total += _size(entry)
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-        except OSError:  # it went away meanwhile, or was closed to us
-            continue
-    return total
-
-
-def _size(entry: os.DirEntry[str]) -> int:
-    """Of one that has gone meanwhile, nothing: the others beside it count all the same."""
-    try:
-        return entry.stat(follow_symlinks=False).st_blocks * _BLOCK
-    except OSError:
-        return 0
 
 
 def _free() -> int:
