@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 STRIDE = 1 << 19
 """Bytes of log between landmarks, and the most that is read at a time."""
+MOST_TEXT = 32 << 20
+"""Characters of one answer: a number of entries alone would let it be a gigabyte."""
 VIEWS_KEPT = 200
 HEADS_AT_ONCE = 2_000
 
@@ -118,13 +120,17 @@ class LogView:
     async def latest(
         self, since_ns: int, until_ns: int, stream: int | None, search: str, most: int
     ) -> list[LogEntry]:
-        """The last entries of a stretch of time, oldest first; at most so many."""
+        """The last entries of a stretch of time, oldest first; no more than so many, nor than `MOST_TEXT`.
+
+        Who has counted first asks for far less at a time.
+        """
         found: list[list[LogEntry]] = []
-        count = 0
+        count = size = 0
         for block in reversed(await self._blocks(since_ns, until_ns)):
             found.append(list(self._of_block(block, since_ns, until_ns, stream, search)))
             count += len(found[-1])
-            if count >= most:
+            size += sum(len(entry.text) for entry in found[-1])
+            if count >= most or size >= MOST_TEXT:
                 break
             await asyncio.sleep(0)
         entries = [entry for of_block in reversed(found) for entry in of_block]
