@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,3 +68,18 @@ def test_a_job_that_prints_nonsense_behind_the_nonce_raises_nothing() -> None:
     shown, markers = _through(f"{OPENING}phase=nowhere end=-1 = ==\n", [])
     assert shown == ""
     assert (markers.phase, markers.exit_code) == (None, None)
+
+
+@given(st.lists(st.integers(0, 10_000)))
+def test_a_line_longer_than_the_wrappers_is_output_however_it_is_cut(cuts: list[int]) -> None:
+    forged = f"{OPENING}end={'9' * 5_000}\n"
+    shown, markers = _through(forged, cuts)
+    assert shown == forged
+    assert markers.exit_code is None
+
+
+@pytest.mark.parametrize("code", ["1000", "256", "9" * 150, "٣", "-1", "3.0", ""])
+def test_an_exit_code_that_no_process_can_have_is_none(code: str) -> None:
+    _, markers = _through(f"{OPENING}end={code} phase=run\n", [])
+    assert markers.exit_code is None
+    assert markers.phase is Phase.RUN

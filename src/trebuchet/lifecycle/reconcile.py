@@ -92,8 +92,8 @@ def _advance_all(context: Context, jobs: Sequence[Job], listed: Collection[str])
             advance(context, job, listed, queued)
         except LedgerError:
             raise  # It is everybody's.
-        except TrebuchetError as error:
-            return error
+        except Exception as error:  # noqa: BLE001 - what one job makes go wrong must not stop the others
+            return error if isinstance(error, TrebuchetError) else _unforeseen(job, error)
         return None
 
     idle = [job for job in jobs if not _needs_nothing(job, listed)]
@@ -107,6 +107,14 @@ def _advance_all(context: Context, jobs: Sequence[Job], listed: Collection[str])
         with ThreadPoolExecutor(max_workers=CALLS_AT_ONCE, thread_name_prefix="reconcile") as pool:
             outcomes = list(pool.map(attempt, idle))
     return {job.key: error for job, error in zip(idle, outcomes, strict=True) if error is not None}
+
+
+def _unforeseen(job: Job, error: Exception) -> TrebuchetError:
+    """What this program did not expect of a job, as its failure."""
+    return TrebuchetError(
+        f"{job.name} cannot be looked up: {type(error).__name__}: {error}",
+        hint="This is a fault of Trebuchet's own: please report it.",
+    )
 
 
 def _needs_nothing(job: Job, listed: Collection[str]) -> bool:

@@ -7,6 +7,7 @@ import hashlib
 from trebuchet.status import Phase
 
 _LONGEST_MARKER = 200
+_HIGHEST_EXIT_CODE = 255
 _PHASES = frozenset(phase.value for phase in Phase)
 
 
@@ -23,6 +24,10 @@ def _time(value: str) -> float | None:
     # bash writes the fraction as the sandbox's language does.
     whole, _, fraction = value.replace(",", ".").partition(".")
     return float(f"{whole}.{fraction or 0}") if whole.isdecimal() and (fraction or "0").isdecimal() else None
+
+
+def _is_exit_code(value: str) -> bool:
+    return value.isascii() and value.isdecimal() and int(value) <= _HIGHEST_EXIT_CODE
 
 
 class MarkerFilter:
@@ -63,7 +68,7 @@ class MarkerFilter:
             end = text.find("\n", start)
             if end < 0 and len(text) - start <= _LONGEST_MARKER:
                 break
-            if end < 0:  # No marker of ours is that long: the job printed its like.
+            if end < 0 or end - start > _LONGEST_MARKER:  # None of ours is so long: the job printed its like.
                 start_of_rest = start + len(self._opening)
                 shown.append(text[:start_of_rest])
             else:
@@ -91,7 +96,7 @@ class MarkerFilter:
         for name, _, value in (word.partition("=") for word in words.split()):
             if name == "phase" and value in _PHASES:
                 self.phase = Phase(value)
-            elif name == "end" and value.isdecimal():
+            elif name == "end" and _is_exit_code(value):
                 self.exit_code = int(value)
             elif name == "cut":
                 self.cut = True
