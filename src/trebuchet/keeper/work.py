@@ -14,7 +14,6 @@ from trebuchet.keeper.archiving import Archiving
 from trebuchet.keeper.watch import Watch
 from trebuchet.lifecycle import candidates, reconcile
 from trebuchet.lifecycle.again import is_due
-from trebuchet.lifecycle.launch import end_if_unwanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +133,6 @@ def hold(context: Context, job: Job) -> None:
         ControlPlaneError: What there is could not be made out.
     """
     reconcile.settle_launch(context, job, _until_created)
-    end_if_unwanted(context, context.fresh(job))
 
 
 def _until_created(context: Context, job: Job) -> None:

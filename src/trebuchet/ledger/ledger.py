@@ -273,6 +273,22 @@ class Ledger(Reading, Batches):
             if changed.rowcount == 1:
                 add_event(connection, key, at, "cancel_wanted", {"by": by})
 
+    def want_cancel_unmade(
+        self, key: str, *, by: str, at: float, failure: Mapping[str, str | None] | None
+    ) -> bool:
+        """As `want_cancel`, provided no sandbox is known of the newest attempt; whether it was written."""
+        with self._database.writing("want cancel", sync="FULL") as connection:
+            changed = connection.execute(
+                "UPDATE jobs SET cancel_by = ?, cancel_at = ?, failure = ? "
+                "WHERE key = ? AND end_at IS NULL AND cancel_at IS NULL "
+                "AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.key = jobs.key "
+                "AND attempts.attempt = jobs.attempt AND attempts.sandbox_id IS NOT NULL)",
+                (by, at, json.dumps(failure) if failure else None, key),
+            )
+            if changed.rowcount == 1:
+                add_event(connection, key, at, "cancel_wanted", {"by": by})
+            return changed.rowcount == 1
+
     def cost(self, key: str, dollars: float, *, at: float) -> None:
         """The control plane said what an ended job has cost so far."""
         with self._database.writing("cost") as connection:

@@ -44,6 +44,16 @@ def claimed(context: Context, attempt: Attempt) -> Generator[bool]:
 
 
 @contextmanager
+def held(context: Context, attempt: Attempt) -> Generator[bool]:
+    """As `claimed`; where this process has the right already, it keeps it."""
+    if attempt.claim == context.claims.token():
+        yield True
+    else:
+        with claimed(context, attempt) as mine:
+            yield mine
+
+
+@contextmanager
 def released(context: Context, attempt: Attempt) -> Generator[None]:
     """Give this process's claim back at the end."""
     try:
@@ -78,7 +88,8 @@ def create(
     """Ask for the sandbox of a claimed attempt and write its id down.
 
     Raises:
-        LaunchError: The job was cancelled meanwhile, or another job's running sandbox has the name.
+        LaunchError: The job was cancelled or forgotten meanwhile, or another job's running sandbox has the
+            name.
         ClusterUnreachableError: Neither a sandbox nor its absence could be made out.
         ControlPlaneError: It was refused.
     """
@@ -97,7 +108,7 @@ def create(
         except ImageBuildError as error:
             raise build.failed(error) from error
     build.succeeded()
-    context.learn_id(job.current, sandbox_id)
+    _made(context, job, sandbox_id)
     return sandbox_id
 
 
@@ -116,8 +127,30 @@ def go_on(context: Context, job: Job, spec: SandboxSpec, first: Callable[[], str
 
     asks = chain([begun], repeat(lambda: context.engine.create(spec)))
     sandbox_id = _patiently(context, job, lambda: _once(context, job, spec, next(asks)))
-    context.learn_id(job.current, sandbox_id)
+    _made(context, job, sandbox_id)
     return sandbox_id
+
+
+def _made(context: Context, job: Job, sandbox_id: str) -> None:
+    context.learn_id(job.current, sandbox_id)
+    now = context.ledger.job(job.key)
+    end_if_unwanted(context, job.current, sandbox_id, now)
+    if now is None:
+        raise LaunchError(f"{job.name} was taken out of the ledger while its sandbox was being created.")
+
+
+def end_if_unwanted(context: Context, attempt: Attempt, sandbox_id: str, now: Job | None) -> None:
+    """See that a sandbox does not outlive its job, which may have ended while it was being created.
+
+    Args:
+        context: Its control plane.
+        attempt: Which it was created for.
+        sandbox_id: Its own.
+        now: What the ledger has of the job since it was told the id; None for nothing.
+    """
+    wanted = now is not None and now.end_at is None and now.cancel_at is None
+    if not wanted or (now is not None and now.current.number != attempt.number):
+        terminate(context, sandbox_id)
 
 
 def _patiently(context: Context, job: Job, ask: Callable[[], str]) -> str:

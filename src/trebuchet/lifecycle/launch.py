@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from trebuchet import errors
@@ -19,7 +20,7 @@ from trebuchet.lifecycle.values import keep, require_bucket_keys
 from trebuchet.uploads import require_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from trebuchet.job import JobConfig
     from trebuchet.ledger import Job
@@ -97,13 +98,8 @@ def launch(
         else:
             _create_there(context, intent, plan, progress or Silence())
         return context.fresh(intent)
-    except errors.UsageError:
-        # What is missing here was missed before the control plane was asked for a sandbox.
-        context.ledger.forget(intent.key)
-        raise
-    except TrebuchetError as error:
-        reconcile.give_up(context, intent, error)
-        raise
+    except TrebuchetError:
+        raise  # It was taken back.
     except BaseException:
         # Ctrl-C before the id was known: nothing may be left behind.
         cancel(context, intent, patience_s=5.0, by=whoami())
@@ -126,27 +122,44 @@ def _already(context: Context, key: str) -> Job | None:
 
 def _create_here(context: Context, intent: Job, job: JobConfig, plan: Plan, progress: Progress) -> None:
     spec = plan.candidates[intent.current.candidate]
-    with create.released(context, intent.current):
+    with create.released(context, intent.current), _taken_back_if_it_fails(context, intent):
         keep(context, intent, plan)
         values = spec.env if intent.secret is None else None
         ready = bound(context, intent, spec, user=job.user, keep=job.outputs, values=values)
         create.create(context, intent, ready, on_build_output=progress.build_output, on_sent=progress.sending)
-    end_if_unwanted(context, context.fresh(intent))
     watch(context, [intent])
 
 
-def end_if_unwanted(context: Context, job: Job) -> None:
-    """Somebody may have cancelled the job while it was being created."""
-    if job.cancel_at is not None and job.sandbox_id is not None:
-        create.terminate(context, job.sandbox_id)
+@contextmanager
+def _taken_back_if_it_fails(context: Context, intent: Job) -> Generator[None]:
+    """Leave nothing of a launch that fails.
+
+    Entered with its claim, which is given back afterwards: whoever had it in between would finish the launch.
+    """
+    try:
+        yield
+    except errors.UsageError:
+        # What is missing here was missed before the control plane was asked for a sandbox.
+        context.ledger.forget(intent.key)
+        raise
+    except TrebuchetError as error:
+        reconcile.give_up(context, intent, error)
+        raise
 
 
 def _create_there(context: Context, intent: Job, plan: Plan, progress: Progress) -> None:
     """Let the keeper create it, since that blocks until a GPU is had, and wait for the id alone."""
-    with create.released(context, intent.current):
+    with create.released(context, intent.current), _taken_back_if_it_fails(context, intent):
         keep(context, intent, plan)
-    ensure_keeper(context)
-    await_id(context, intent, progress=progress)
+    try:
+        ensure_keeper(context)
+        await_id(context, intent, progress=progress)
+    except errors.UsageError:
+        context.ledger.forget(intent.key)
+        raise
+    except TrebuchetError as error:
+        if reconcile.give_up_unmade(context, intent, error):
+            raise
 
 
 def await_id(context: Context, job: Job, *, progress: Progress) -> Job:

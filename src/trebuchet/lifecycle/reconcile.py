@@ -386,12 +386,30 @@ def _next_or_give_up(context: Context, job: Job) -> None:
 
 def give_up(context: Context, job: Job, error: BaseException) -> None:
     """A launch has failed: end what it may have left, now or, where that cannot be made sure, later."""
-    failed = observe.launch_failed(error)
-    context.ledger.want_cancel(job.key, by=observe.GAVE_UP, at=context.clock.now(), failure=failed.failure)
-    job = context.fresh(job)
-    if job.end_at is None and create.end_whatever_exists(context, job.current):
+    failure = observe.launch_failed(error).failure
+    context.ledger.want_cancel(job.key, by=observe.GAVE_UP, at=context.clock.now(), failure=failure)
+    _end_what_is_left(context, job)
+
+
+def give_up_unmade(context: Context, job: Job, error: BaseException) -> bool:
+    """As `give_up` for a launch whose claim others may have; False where one of them has launched it."""
+    failure = observe.launch_failed(error).failure
+    by, at = observe.GAVE_UP, context.clock.now()
+    if not context.ledger.want_cancel_unmade(job.key, by=by, at=at, failure=failure):
         job = context.fresh(job)
-        if job.sandbox_id is None:
-            end(context, job, observe.cancelled(job))
-        else:
-            _look_up(context, job)
+        return job.end_at is not None or job.cancel_at is not None
+    _end_what_is_left(context, job)
+    return True
+
+
+def _end_what_is_left(context: Context, job: Job) -> None:
+    """End a launch's sandbox, if it has one; who is creating it just now looks for the wish afterwards."""
+    with create.held(context, context.fresh(job).current) as mine:
+        now = context.ledger.job(job.key)
+        if now is None or now.end_at is not None or not create.end_whatever_exists(context, now.current):
+            return
+        now = context.fresh(now)
+        if now.sandbox_id is not None:
+            _look_up(context, now)
+        elif mine:
+            end(context, now, observe.cancelled(now))

@@ -152,7 +152,8 @@ class Volley:
             answer = self._context.engine.begin(spec, on_build_output=build.write)
         except TrebuchetError as error:
             told = build.failed(error) if isinstance(error, ImageBuildError) else error
-            self._fail(place, row, told)
+            with create.released(self._context, row.current):
+                self._fail(place, row, told)
             return
         build.succeeded()
         flight = self._flying[row.key] = _Flight(place, row, spec, answer)
@@ -204,11 +205,11 @@ class Volley:
         )
         rows = {job.key: job for job in context.ledger.jobs_of(ids)}
         for flight in made:
-            self._launched(flight.place, rows.get(flight.row.key, flight.row))
+            now = rows.get(flight.row.key)
+            create.end_if_unwanted(context, flight.row.current, ids[flight.row.key], now)
+            self._launched(flight.place, now or flight.row)
 
     def _launched(self, place: int, row: Job) -> None:
-        if row.cancel_at is not None and row.sandbox_id is not None:
-            create.terminate(self._context, row.sandbox_id)
         self._settled(row.key)
         self._tell(place, row)
 
@@ -219,17 +220,17 @@ class Volley:
     def _go_on(self, flight: _Flight) -> None:
         """The first answer was no sandbox: find out, wait, or ask again, as one launch alone would."""
         context = self._context
-        try:
-            with create.released(context, flight.row.current):
+        with create.released(context, flight.row.current):
+            try:
                 create.go_on(context, flight.row, flight.spec, flight.answer.result)
-        except TrebuchetError as error:
-            self._fail(flight.place, flight.row, error)
-        else:
-            self._launched(flight.place, context.fresh(flight.row))
+            except TrebuchetError as error:
+                self._fail(flight.place, flight.row, error)
+                return
+        self._launched(flight.place, context.fresh(flight.row))
 
     def _fail(self, place: int, row: Job, error: TrebuchetError) -> None:
+        """Take a launch back, with its claim, which is given back afterwards."""
         context = self._context
-        context.ledger.drop_claim(row.key, row.current.number, context.claims.token())
         if isinstance(error, UsageError):
             context.ledger.forget(row.key)
         else:
