@@ -6,6 +6,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from trebuchet.errors import JobNotFoundError
 from trebuchet.ledger.codec import decode_recipe
 from trebuchet.ledger.records import Attempt, Event, Job, Recipe, Unarchived
 from trebuchet.ledger.rows import SELECT_JOBS, attempt_of, job_of
@@ -35,11 +36,11 @@ class Reading:
         """What is needed to create a job's sandbox again.
 
         Raises:
-            KeyError: There is no job of this key.
+            JobNotFoundError: There is no job of this key; it may have been pruned just now.
         """
         row = self._database.row("SELECT config, candidates, prices FROM recipes WHERE key = ?", (key,))
         if row is None:
-            raise KeyError(key)
+            raise JobNotFoundError(f"The job {key} is not in the ledger any more.")
         return decode_recipe(row["config"], row["candidates"], row["prices"])
 
     def job(self, key: str) -> Job | None:

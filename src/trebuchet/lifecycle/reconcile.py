@@ -58,15 +58,15 @@ def reconcile(
     """
     ours = [job for job in jobs if context.sees(job)]
     failures: dict[str, TrebuchetError] = {job.key: not_seen(job) for job in jobs if not context.sees(job)}
+    if ours:
+        watch(context, ours)
+        listed = set(context.engine.find(tags or {}))
+        still = [job.key for job in ours if job.sandbox_id in listed]
+        if still:
+            context.ledger.seen(still, at=context.clock.now())
+        failures |= _advance_all(context, ours, listed)
     _forget_values(context)
-    if not ours:
-        return failures
-    watch(context, ours)
-    listed = set(context.engine.find(tags or {}))
-    still = [job.key for job in ours if job.sandbox_id in listed]
-    if still:
-        context.ledger.seen(still, at=context.clock.now())
-    return failures | _advance_all(context, ours, listed)
+    return failures
 
 
 def bring_up_to_date(context: Context, job: Job) -> None:
@@ -130,6 +130,8 @@ def advance(context: Context, job: Job, listed: Collection[str], queued: Mapping
         listed: Ids of unfinished sandboxes.
         queued: What some of them wait for, by id and by name.
     """
+    if context.ledger.job(job.key) is None:
+        return  # It had ended, and was pruned since.
     if job.sandbox_id is None:
         tell_what_for(context, job, queued)
         finish_launch(context, job)
@@ -198,16 +200,17 @@ def _look_up(context: Context, job: Job) -> None:
 def end(context: Context, job: Job, outcome: Outcome) -> None:
     """Write the end of a job's newest attempt: of the job too, or else what follows it.
 
-    What was kept for the job is let go of at its own end.
+    What was kept for the job is let go of at its own end. Of one that was pruned meanwhile nothing is left.
     """
+    if context.ledger.job(job.key) is None:
+        return
     attempt, at = job.current, _when_ended(job, outcome, context.clock.now())
     if again.begin_another(context, job, outcome, at=at):
         return
     if outcome.cut and context.fresh(job).cancel_at is not None:
         outcome = observe.cancelled(context.fresh(job))
-    if not context.ledger.ended(attempt, outcome, at=at):
-        return
-    drop(context, job)
+    if context.ledger.ended(attempt, outcome, at=at):
+        _let_go(context, job)
 
 
 def _when_ended(job: Job, outcome: Outcome, now: float) -> float:
@@ -224,10 +227,20 @@ def _when_ended(job: Job, outcome: Outcome, now: float) -> float:
 
 
 def _forget_values(context: Context) -> None:
-    """Delete the named secrets of jobs whose end was written by a process that then died."""
+    """Delete the named secrets of jobs that ended when it could not be done."""
     for job in context.ledger.secrets_of_ended():
         if context.sees(job):
-            drop(context, job)
+            _let_go(context, job)
+
+
+def _let_go(context: Context, job: Job) -> None:
+    """Delete an ended job's named secrets; where that fails, it is for the next look. It has ended anyway."""
+    try:
+        drop(context, job)
+    except LedgerError:
+        raise
+    except TrebuchetError:
+        return
 
 
 def _not_known(context: Context, job: Job) -> None:

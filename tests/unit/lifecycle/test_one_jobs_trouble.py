@@ -46,3 +46,15 @@ def _damaged(bench: Bench, key: str) -> Iterator[None]:
             yield
         finally:
             connection.execute(write, (whole, key))
+
+
+def test_a_secret_that_cannot_be_deleted_holds_no_job_up_and_is_deleted_later(bench: Bench) -> None:
+    bench.engine.set_faults({"call": "SecretDelete", "action": "refuse", "status": "PERMISSION_DENIED"})
+    kept = bench.ended(bench.up("exit 3", gpu="H100", envs={"WORD": "canary-value"}))
+    assert kept.exit_code == 3
+    assert bench.ended(bench.up("exit 4")).exit_code == 4
+    assert "stale_why" not in json.loads(bench.launcher.find(kept.key).metadata)
+    assert bench.launcher.job(kept.key).secret is not None
+    bench.engine.set_faults()
+    bench.launcher.status("local", bench.cluster)
+    assert bench.launcher.job(kept.key).secret is None
