@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from trebuchet.engines.modal.access import ModalAccess
 from trebuchet.engines.modal.ended import Ended
 from trebuchet.engines.modal.errors import translated
+from trebuchet.engines.modal.patience import answered
 from trebuchet.errors import ClusterUnreachableError, JobNotFoundError, NotFoundError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _Answer = TypeVar("_Answer")
 _ID_PREFIX = "sb-"
+_CLOSE_S = 1.0
 
 
 class SdkEngine:
@@ -56,7 +58,7 @@ class SdkEngine:
         from trebuchet.engines.modal.identity import identify  # noqa: PLC0415 - imports the SDK
 
         memory = self._settings.home / "identities.json"
-        return self._ask(lambda connection: identify(connection, memory))
+        return self._look_up(lambda connection: identify(connection, memory))
 
     def require_answer(self) -> None:
         connection = self._connect(self._access.current())
@@ -107,22 +109,15 @@ class SdkEngine:
     def find(self, tags: Mapping[str, str]) -> list[str]:
         if self._access.known() is None:
             return []
-        return self._ask(lambda connection: self._list(connection, dict(tags)))
+        from trebuchet.engines.modal.listing import unfinished  # noqa: PLC0415 - imports the SDK
 
-    def _list(self, connection: Connection, tags: dict[str, str]) -> list[str]:
-        import modal  # noqa: PLC0415 - heavy
-
-        app = connection.find_app()
-        if app is None:
-            return []
-        listed = modal.Sandbox.list(app_id=app.app_id, tags=tags, client=connection.client)
-        return [sandbox.object_id for sandbox in listed]
+        return answered(lambda heard: self._ask(lambda connection: unfinished(connection, tags, heard)))
 
     def find_by_name(self, name: str) -> str | None:
         if self._access.known() is None:
             return None
         try:
-            return self._ask(lambda connection: self._named(connection, name).object_id)
+            return self._look_up(lambda connection: self._named(connection, name).object_id)
         except NotFoundError:
             return None
 
@@ -137,7 +132,7 @@ class SdkEngine:
         if self._access.known() is None:
             return None
         try:
-            return self._ask(lambda connection: self._ended(connection, name))
+            return self._look_up(lambda connection: self._ended(connection, name))
         except NotFoundError:
             return None
 
@@ -301,7 +296,7 @@ class SdkEngine:
         from trebuchet.engines.modal.secrets import delete_secret  # noqa: PLC0415 - imports the SDK
 
         if self._access.known() is not None:
-            self._ask(lambda connection: delete_secret(connection, name))
+            self._look_up(lambda connection: delete_secret(connection, name))
 
     def prices(self, specs: Sequence[SandboxSpec]) -> list[float | None]:
         from trebuchet.engines.modal.money import price_an_hour  # noqa: PLC0415 - imports the SDK
@@ -317,8 +312,10 @@ class SdkEngine:
         return self._ask(lambda connection: actual_cost(connection, sandbox_id))
 
     def close(self) -> None:
-        with self._lock:
-            connection, self._connection = self._connection, None
+        if not self._lock.acquire(timeout=_CLOSE_S):
+            return  # A look-up that was left behind is still opening one.
+        connection, self._connection = self._connection, None
+        self._lock.release()
         if connection is not None:
             connection.close()
 
@@ -337,7 +334,11 @@ class SdkEngine:
             with translated(sandbox_id=sandbox_id):
                 return question(modal.Sandbox.from_id(sandbox_id, client=connection.client))
 
-        return self._ask(ask)
+        return self._look_up(ask)
+
+    def _look_up(self, question: Callable[[Connection], _Answer]) -> _Answer:
+        """Ask something small, and wait no longer for the answer than `patience` says."""
+        return answered(lambda _heard: self._ask(question))
 
     def _ask(self, question: Callable[[Connection], _Answer]) -> _Answer:
         """Ask something that changes nothing if it is asked twice."""
