@@ -76,8 +76,9 @@ def status(
     With a name, or a filter, old jobs are shown too.
     """
     launcher = session.launcher
-    if everything and not cached and not launcher.jobs():
-        launcher.adopt_everywhere()  # Nothing was ever launched from here: what runs is another machine's.
+    if everything and not cached:
+        for name_of_cloud, why in launcher.adopt_everywhere(cloud).items():
+            tell_note(f"what other machines launched on {name_of_cloud} is not known: {why}")
     cluster, job = _cluster_or_job(launcher, what, cluster, cloud)
 
     def look() -> list[JobStatus]:

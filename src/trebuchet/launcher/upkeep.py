@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import AuthenticationError
+from trebuchet.errors import AuthenticationError, ControlPlaneError, LocalEngineError
 from trebuchet.launcher import refresh
 from trebuchet.lifecycle.adopt import adopt_running
 from trebuchet.lifecycle.orphans import Orphan, end_orphans, orphans
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from trebuchet.client import Client
     from trebuchet.launcher.pruning import Pruned
@@ -58,23 +59,41 @@ class Upkeep(ABC):
         return [self._status(self.contexts.ledger.job(job.key) or job) for job in found]
 
     def rebuild(self) -> None:
-        """Write what runs into a ledger that took the place of a damaged one; nothing where none did."""
-        if not self.contexts.ledger.needs_rebuild:
-            return
-        self.adopt_everywhere()
-        self.contexts.ledger.rebuilt()
+        """Write what runs into a ledger that took the place of a damaged one; nothing where none did.
 
-    def adopt_everywhere(self) -> list[JobStatus]:
-        """As `adopt`, on every cloud that this user has a way to.
-
-        Raises:
-            ControlPlaneError: One of them gave no answer.
+        Warns of a cloud that gives no answer: what runs there is written down the next time.
         """
-        found = list["JobStatus"]()
+        marker = self.contexts.ledger.rebuild_marker
+        if not marker.is_there:
+            return
+        silent = self._adopt_from(cloud for cloud in self.which_clouds() if cloud not in marker.clouds())
+        for cloud, why in silent.items():
+            warnings.warn(f"What runs on {cloud} is not yet found again: {why}", stacklevel=3)
+        if not silent:
+            marker.remove()
+            return
         for cloud in self.which_clouds():
-            with suppress(AuthenticationError):
-                found += self.adopt(cloud)
-        return found
+            if cloud not in silent:
+                marker.add(cloud)
+
+    def adopt_everywhere(self, cloud: str | None = None) -> dict[str, str]:
+        """As `adopt`, on every cloud that this user has a way to, or on one of them.
+
+        Returns:
+            By cloud, why it could not be asked.
+        """
+        return self._adopt_from(self.which_clouds() if cloud is None else [cloud])
+
+    def _adopt_from(self, clouds: Iterable[str]) -> dict[str, str]:
+        silent = dict[str, str]()
+        for cloud in clouds:
+            try:
+                self.adopt(cloud)
+            except AuthenticationError:
+                continue  # There is no way to it, and so nothing of this user's.
+            except (ControlPlaneError, LocalEngineError) as error:
+                silent[cloud] = str(error)
+        return silent
 
     def orphans(self, cloud: str | None = None) -> list[Orphan]:
         """What runs in the app and is no job's of this ledger, or outlived its job.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from trebuchet.errors import LedgerError
 from trebuchet.ledger import filesystem
+from trebuchet.ledger.rebuilding import RebuildMarker
 from trebuchet.ledger.schema import MIGRATIONS
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ class Database:
         self._open()
 
     @property
-    def rebuild_marker(self) -> Path:
-        """A file that is there while a ledger was begun anew and what runs is not yet written into it."""
-        return self.path.with_name(f"{self.path.stem}.rebuild")
+    def rebuild_marker(self) -> RebuildMarker:
+        """There while a ledger was begun anew and what runs is not yet written into it."""
+        return RebuildMarker(self.path.with_name(f"{self.path.stem}.rebuild"))
 
     def close(self) -> None:
         """Close the connections; one that is in use at this moment is closed when it no longer is."""
@@ -262,7 +263,7 @@ class Database:
             self.set_aside = self.path.with_name(
                 f"{self.path.stem}.damaged-{stamp}-{secrets.token_hex(3)}{self.path.suffix}"
             )
-            self.rebuild_marker.touch(mode=0o600)  # Whoever is killed here, what runs is found again.
+            self.rebuild_marker.put()  # Whoever is killed here, what runs is found again.
             # The file itself first: who finds it in place finds beside it what is its own.
             for suffix in ("", *_BESIDE):
                 with suppress(FileNotFoundError):
@@ -271,7 +272,7 @@ class Database:
         self._say_begun_anew(f"The ledger was damaged; it was set aside as {self.set_aside}")
 
     def _say_begun_anew(self, why: str) -> None:
-        self.rebuild_marker.touch(mode=0o600)
+        self.rebuild_marker.put()
         told = "What runs is found again by its tags; history is lost."
         warnings.warn(f"{why} and begun anew. {told}", stacklevel=2)
 

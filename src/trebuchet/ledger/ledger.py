@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from trebuchet.ledger.rebuilding import RebuildMarker
     from trebuchet.ledger.records import Attempt, Job, Outcome
     from trebuchet.sandbox import SandboxSpec
 
@@ -49,13 +50,9 @@ class Ledger(Reading, Batches):
         return self._database.set_aside
 
     @property
-    def needs_rebuild(self) -> bool:
-        """Whether a damaged ledger was set aside, and what runs is not yet written into this one."""
-        return self._database.rebuild_marker.exists()
-
-    def rebuilt(self) -> None:
-        """What runs is written down."""
-        self._database.rebuild_marker.unlink(missing_ok=True)
+    def rebuild_marker(self) -> RebuildMarker:
+        """There while a damaged ledger was set aside, and what runs is not yet written into this one."""
+        return self._database.rebuild_marker
 
     def close(self) -> None:
         self._database.close()

@@ -66,7 +66,12 @@ def _orphan(context: Context, sandbox_id: str, key: str | None) -> Orphan | None
     marks = {what.removeprefix(prefix): value for what, value in tags.items() if what.startswith(prefix)}
     named = context.ledger.job(marks["key"]) if "key" in marks else None
     ours = job is not None or naming.is_owned_by(marks.get("owner"), context.ledger.id)
-    past = _outlived(named, sandbox_id, marks) if ours else _late(context, marks)
+    if named is None and ours:
+        past = _forgotten(context, marks) or _late(context, marks)
+    elif named is not None and ours:
+        past = _outlived(named, sandbox_id, marks)
+    else:
+        past = _late(context, marks)
     if past is None and named is not None and named.end_at is None:
         return None  # Its launch is under way, here or where its next attempt was begun.
     return Orphan(
@@ -76,14 +81,21 @@ def _orphan(context: Context, sandbox_id: str, key: str | None) -> Orphan | None
         name=marks.get("name"),
         owner=naming.machine_of(marks["owner"]) if "owner" in marks else None,
         abandoned=past is not None,
-        why=past or _whose(marks),
+        why=past or _whose(marks, ours=ours),
     )
 
 
-def _outlived(job: Job | None, sandbox_id: str, marks: Mapping[str, str]) -> str | None:
+def _forgotten(context: Context, marks: Mapping[str, str]) -> str | None:
+    """Why a sandbox that this ledger asked for and does not know is needed no more; None where it may be.
+
+    A ledger that was put back from a copy knows nothing of what it launched since.
+    """
+    forgotten = "key" in marks and context.ledger.was_forgotten(marks["key"])
+    return "its job ended, and was pruned" if forgotten else None
+
+
+def _outlived(job: Job, sandbox_id: str, marks: Mapping[str, str]) -> str | None:
     """Why a sandbox that this ledger asked for, or has known, is needed no more; None where it may be."""
-    if job is None:
-        return "this ledger has no such job any more"
     if job.end_at is not None:
         return f"its job ended ({job.state.value})"
     number = int(marks["attempt"]) if marks.get("attempt", "").isdecimal() else 0
@@ -105,9 +117,11 @@ def _late(context: Context, marks: Mapping[str, str]) -> str | None:
     return None
 
 
-def _whose(marks: Mapping[str, str]) -> str:
+def _whose(marks: Mapping[str, str], *, ours: bool) -> str:
     if "key" not in marks:
         return "nothing says whose it is"
+    if ours:
+        return "launched from here, and not known here any more: `trebuchet status --all` takes it up"
     return "no job of this ledger; perhaps its owner still needs it"
 
 

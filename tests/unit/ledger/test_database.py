@@ -118,11 +118,11 @@ def test_what_is_written_after_another_has_begun_anew_goes_into_the_new_one(path
 def test_one_that_was_removed_is_begun_anew_and_what_runs_is_to_be_found_again(path: Path) -> None:
     stays = Ledger(path)
     stays.add(make_job("old"), {}, ())
-    assert not stays.needs_rebuild
+    assert not stays.rebuild_marker.is_there
     path.unlink()  # and what lies beside it is left, as by one who does not know of it
     with pytest.warns(UserWarning, match="removed"):
         assert stays.jobs() == []
-    assert stays.needs_rebuild
+    assert stays.rebuild_marker.is_there
     stays.add(make_job("new"), {}, ())
     assert [job.key for job in Ledger(path).jobs()] == ["new"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,18 @@ def test_what_the_ledger_asked_for_and_has_forgotten_is_abandoned(machines: Mach
     machines.here.prune(older_than_s=0.5)
     found = machines.orphans()[status.id]
     assert (found.key, found.abandoned) == (status.key, True)
+
+
+def test_what_a_restored_ledger_does_not_know_is_not_abandoned(machines: Machines) -> None:
+    status = machines.up(machines.here)
+    with closing(sqlite3.connect(machines.bench.home / "ledger.sqlite3", isolation_level=None)) as ledger:
+        ledger.execute("PRAGMA foreign_keys = ON")
+        ledger.execute("DELETE FROM jobs WHERE key = ?", (status.key,))
+    found = machines.orphans()[status.id]
+    assert not found.abandoned
+    assert "status --all" in found.why
+    assert machines.here.adopt_everywhere("local") == {}
+    assert machines.orphans() == {}
 
 
 def test_a_sandbox_too_many_of_a_running_job_is_abandoned(machines: Machines) -> None:
