@@ -97,3 +97,45 @@ def test_a_name_that_a_cloud_does_not_know_is_not_found(
     answer = trebuchet("status", cluster, "--cloud", "modal", **far)
     assert answer.code == 204
     assert "Traceback" not in answer.err
+
+
+def test_a_machine_with_jobs_of_its_own_sees_all_others_jobs(
+    trebuchet: Callable[..., Any],
+    job_file: Callable[..., str],
+    far: dict[str, str],
+    cluster: str,
+    tmp_path: Path,
+) -> None:
+    up = ("up", job_file("sleep 600"), "-d", "-q", "-c", cluster, "--cloud", "modal")
+    first = trebuchet(*up, **far).out.strip()
+    elsewhere = {**far, "TREBUCHET_HOME": str(tmp_path / "elsewhere")}
+    own = trebuchet(*up, **elsewhere).out.strip()
+    assert trebuchet("status", "-q", **elsewhere).out.split() == [own]
+    assert {first, own} <= set(trebuchet("status", "--all", "-q", **elsewhere).out.split())
+    assert trebuchet("down", cluster, "--cloud", "modal", **far).code == 0
+
+
+def test_a_cloud_that_gives_no_answer_is_a_note_in_what_all_machines_run(
+    trebuchet: Callable[..., Any], far: dict[str, str]
+) -> None:
+    answer = trebuchet("status", "--all", **{**far, "MODAL_SERVER_URL": "http://127.0.0.1:9"})
+    assert answer.code == 0, answer.err
+    assert "on modal is not known" in answer.err
+
+
+def test_another_machine_reads_and_cancels_a_running_job_by_its_key_and_its_id(
+    trebuchet: Callable[..., Any],
+    job_file: Callable[..., str],
+    far: dict[str, str],
+    cluster: str,
+    tmp_path: Path,
+) -> None:
+    path, key = job_file("echo said; sleep 600"), f"k{uuid.uuid4().hex[:10]}"
+    up = trebuchet("up", path, "-d", "-q", "-c", cluster, "--cloud", "modal", "--key", key, **far)
+    sandbox_id = up.out.strip()
+    first = {**far, "TREBUCHET_HOME": str(tmp_path / "first")}
+    assert trebuchet("logs", sandbox_id, **first).code == 0
+    second = {**far, "TREBUCHET_HOME": str(tmp_path / "second")}
+    assert trebuchet("cancel", key, **second).code == 0
+    [status] = trebuchet("status", cluster, "--json", **far).json
+    assert status["state"] == "CANCELLED"

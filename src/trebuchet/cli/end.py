@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def cancel(session: Session, jobs: tuple[str, ...], form: Form | None) -> None:
     """End jobs. One that has ended already stays what it was."""
     launcher = session.launcher
-    found = [launcher.find(job, cached=True) for job in jobs]  # A typing error must not end half of them.
+    found = [launcher.job(job) for job in jobs]  # A typing error must not end half of them.
     _print([launcher.cancel(each.key) for each in found], form)
 
 

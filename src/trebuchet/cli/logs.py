@@ -110,10 +110,9 @@ def logs(
     if output is not None and as_json:
         raise click.UsageError("--json prints; --output writes to a file: choose one.")
     launcher = session.launcher
-    jobs = {job.key: job for job in (launcher.find(word, cached=True) for word in what)}
-    keys = list(jobs)
+    keys = list(dict.fromkeys(launcher.job(word).key for word in what))
     if follow:
-        _tell_of_waiting(launcher, jobs.values())
+        _tell_of_waiting(launcher, [launcher.find(key, cached=True) for key in keys])
     reading = launcher.logs_of(
         keys, follow=follow, tail=tail, since=since, source=source, attempt=attempt, grep=grep,
         whole_lines=len(keys) > 1,
