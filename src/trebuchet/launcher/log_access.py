@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trebuchet.launcher.search import sandbox_of
 
@@ -81,22 +81,20 @@ class LogAccess(ABC):
 
         Raises:
             JobNotFoundError: No such job, or it has no such attempt.
-            UsageError: The cursor is none.
+            UsageError: The cursor is none of this job's.
             ClusterUnreachableError: The connection broke and stayed away; the log goes on, unseen.
         """
         job = self.job(ref)
+        _require_cursor_of([job], cursor)
+        return self._log_of(
+            job, follow=follow, since=since, tail=tail, source=source,
+            attempt=attempt, cursor=cursor, tell=tell,
+        )  # fmt: skip
+
+    def _log_of(self, job: Job, *, attempt: int | None, **query: Any) -> LogReading:
         if attempt is not None:
             sandbox_of(self.contexts.ledger, job, attempt)
-        return self.client(job.cloud).logs(
-            job,
-            follow=follow,
-            since=since,
-            tail=tail,
-            source=source,
-            attempt=attempt,
-            cursor=cursor,
-            tell=tell,
-        )
+        return self.client(job.cloud).logs(job, attempt=attempt, **query)
 
     def logs_of(
         self,
@@ -128,7 +126,7 @@ class LogAccess(ABC):
 
         Raises:
             JobNotFoundError: No such job, or it has no such attempt.
-            UsageError: The cursor is none.
+            UsageError: The cursor is none of these jobs'.
             ClusterUnreachableError: A connection broke and stayed away; the log goes on, unseen.
         """
         from trebuchet.client.log_reading import ALL_LINES, joined  # noqa: PLC0415 - a status reads no log
@@ -136,11 +134,20 @@ class LogAccess(ABC):
         # The lines in which something is found are counted, and for that all must be looked at.
         of_all = ALL_LINES if tail is not None and follow else None
         lines = whole_lines or grep is not None
+        jobs = [self.job(ref) for ref in refs]
+        _require_cursor_of(jobs, cursor)
         readings = [
-            self.logs(
-                ref, follow=follow, since=since, tail=of_all if grep else tail, source=source,
+            self._log_of(
+                job, follow=follow, since=since, tail=of_all if grep else tail, source=source,
                 attempt=attempt, cursor=cursor, tell=tell,
             )
-            for ref in refs
+            for job in jobs
         ]  # fmt: skip
         return joined(readings, follow=follow, lines=lines, grep=grep, tail=tail if grep else None)
+
+
+def _require_cursor_of(jobs: Sequence[Job], cursor: str | None) -> None:
+    from trebuchet.logs.place import require_of  # noqa: PLC0415 - a status reads no log
+
+    if cursor is not None:
+        require_of(cursor, {job.key: job.current.number for job in jobs})

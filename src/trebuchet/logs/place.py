@@ -77,11 +77,35 @@ def decode(text: str) -> dict[str, Place]:
             base64.b64decode(packed + "=" * (-len(packed) % 4), altchars=b"-_", validate=True)
         )
         places = {str(key): _from_data(place) for key, place in data.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _not_a_cursor() from error
     if version != _VERSION:
         raise _not_a_cursor()
     return places
+
+
+def require_of(text: str, attempts: Mapping[str, int]) -> None:
+    """See that a cursor is of these jobs.
+
+    Args:
+        text: The cursor. It may lack some of them, which had said nothing yet.
+        attempts: How many attempts each job has, by key.
+
+    Raises:
+        UsageError: The text is no cursor, is of other jobs, or of an attempt that its job has not.
+    """
+    places = decode(text)
+    if places and not places.keys() & attempts.keys():
+        raise UsageError(
+            f"This cursor is of another log: of {', '.join(sorted(places))}.",
+            hint="Name the jobs that it was printed for.",
+        )
+    for key, place in places.items():
+        if key in attempts and not 1 <= place.attempt <= attempts[key]:
+            raise UsageError(
+                f"This cursor is of attempt {place.attempt} of {key}, which has {attempts[key]}.",
+                hint="Give back the whole word that an earlier reader printed.",
+            )
 
 
 def _not_a_cursor() -> UsageError:

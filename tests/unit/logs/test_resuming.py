@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -228,3 +229,21 @@ def test_a_cursor_is_one_word_and_says_what_it_was_told(places: dict[str, Place]
 def test_what_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no cursor"):
         place.decode(text)
+
+
+def test_a_cursor_of_other_jobs_or_of_an_attempt_that_is_not_there_is_refused() -> None:
+    cursor = place.encode({KEY: Place(2), "other": Place(1)})
+    place.require_of(cursor, {KEY: 2})
+    place.require_of(cursor, {KEY: 3, "a third": 1})
+    place.require_of(place.encode({}), {KEY: 1})
+    with pytest.raises(UsageError, match="another log"):
+        place.require_of(cursor, {"a third": 1})
+    with pytest.raises(UsageError, match="attempt 2"):
+        place.require_of(cursor, {KEY: 1})
+    with pytest.raises(UsageError, match="attempt 0"):
+        place.require_of(place.encode({KEY: Place(0)}), {KEY: 1})
+
+
+def test_a_cursor_that_is_nested_without_end_is_none() -> None:
+    with pytest.raises(UsageError, match="no cursor"):
+        place.decode("1" + base64.urlsafe_b64encode(b"[" * 90_000).decode().rstrip("="))
