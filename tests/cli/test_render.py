@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -66,6 +67,11 @@ def test_json_has_the_field_names_of_job_status_and_iso_times() -> None:
     assert record["done"] is True
     assert datetime.fromisoformat(record["submit_time"]).timestamp() == NOW
     assert record["end_at"] is None
+
+
+@pytest.mark.parametrize("when", [math.inf, math.nan, 1e12])
+def test_a_time_that_has_no_date_is_null_in_json(when: float) -> None:
+    assert status_record(made(start_at=when))["start_at"] is None
 
 
 def test_json_of_no_jobs_is_an_empty_array(capsys: pytest.CaptureFixture[str]) -> None:

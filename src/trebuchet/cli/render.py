@@ -183,7 +183,11 @@ def _padded(cell: str, width: int) -> str:
 
 
 def _iso(moment: float | None) -> str | None:
-    return None if moment is None else datetime.fromtimestamp(moment, tz=UTC).isoformat()
+    """In ISO 8601; None where there is none, or none that has a date."""
+    try:
+        return None if moment is None else datetime.fromtimestamp(moment, tz=UTC).isoformat()
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def summary(status: JobStatus, *, now: float) -> str:

@@ -34,5 +34,12 @@ class Batches:
         """As `created` for each, and each one's claim is given back."""
         with self._database.writing("created all") as connection:
             for one in made:
-                set_created(connection, one.attempt, one.sandbox_id, at=at, dashboard=one.dashboard)
+                set_created(
+                    connection,
+                    one.attempt,
+                    one.sandbox_id,
+                    at=at,
+                    dashboard=one.dashboard,
+                    lives_since=at,
+                )
                 free_claim(connection, one.attempt.key, one.attempt.number, claim)

@@ -124,10 +124,28 @@ class Ledger(Reading, Batches):
             )
             add_event(connection, attempt.key, at, "asked", {"attempt": attempt.number})
 
-    def created(self, attempt: Attempt, sandbox_id: str, *, at: float, dashboard: str | None = None) -> None:
-        """An attempt's sandbox exists, and a browser shows it there. Saying so twice does nothing."""
+    def created(
+        self,
+        attempt: Attempt,
+        sandbox_id: str,
+        *,
+        at: float,
+        dashboard: str | None = None,
+        lives_since: float | None = None,
+    ) -> None:
+        """An attempt's sandbox exists. Saying so twice does nothing.
+
+        Args:
+            attempt: Whose.
+            sandbox_id: Its id.
+            at: When that was learnt.
+            dashboard: Where a browser shows it.
+            lives_since: Since when it may have lived; None for only then.
+        """
         with self._database.writing("created") as connection:
-            set_created(connection, attempt, sandbox_id, at=at, dashboard=dashboard)
+            set_created(
+                connection, attempt, sandbox_id, at=at, dashboard=dashboard, lives_since=lives_since or at
+            )
 
     def no_capacity(self, attempt: Attempt, *, candidate: int, gpu: str | None, at: float) -> None:
         """No such GPU was to be had; the same attempt goes on with this candidate and another sandbox."""

@@ -39,12 +39,18 @@ def insert_jobs(connection: sqlite3.Connection, intended: Sequence[Intended]) ->
 
 
 def set_created(
-    connection: sqlite3.Connection, attempt: Attempt, sandbox_id: str, *, at: float, dashboard: str | None
+    connection: sqlite3.Connection,
+    attempt: Attempt,
+    sandbox_id: str,
+    *,
+    at: float,
+    dashboard: str | None,
+    lives_since: float,
 ) -> None:
     changed = connection.execute(
         "UPDATE attempts SET sandbox_id = ?, dashboard = ?, created_at = ? "
         "WHERE key = ? AND attempt = ? AND sandbox_id IS NOT ?",
-        (sandbox_id, dashboard, at, attempt.key, attempt.number, sandbox_id),
+        (sandbox_id, dashboard, lives_since, attempt.key, attempt.number, sandbox_id),
     )
     if changed.rowcount == 1:
         _remember_sandbox(connection, sandbox_id, attempt.key, attempt.number)

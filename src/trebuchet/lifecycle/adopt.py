@@ -40,7 +40,7 @@ def _another_of(context: Context, known: Job, facts: Mapping[str, str], sandbox_
     """A sandbox of a job that this ledger has: the one whose id it never learnt, or one too many."""
     attempt = known.current
     if attempt.sandbox_id is None and facts.get("launch") == attempt.launch_tag:
-        context.learn_id(attempt, sandbox_id)
+        context.found_id(attempt, sandbox_id)
     elif (
         attempt.sandbox_id != sandbox_id
         and known.end_at is None

@@ -92,4 +92,4 @@ def follow(context: Context, job: Job) -> None:
     """See whether the ledger that launched a job has begun its next attempt."""
     found = context.engine.find(context.tag("launch", job.current.launch_tag))
     if found:
-        context.learn_id(job.current, found[0])
+        context.found_id(job.current, found[0])

@@ -44,6 +44,12 @@ class Context:
         dashboard = self.engine.dashboard_url(sandbox_id)
         self.ledger.created(attempt, sandbox_id, dashboard=dashboard, at=self.clock.now())
 
+    def found_id(self, attempt: Attempt, sandbox_id: str) -> None:
+        """The same, of one that was looked for: it may have lived since it was asked for."""
+        dashboard, now = self.engine.dashboard_url(sandbox_id), self.clock.now()
+        lives_since = now if attempt.asked_at is None else min(now, attempt.asked_at)
+        self.ledger.created(attempt, sandbox_id, dashboard=dashboard, at=now, lives_since=lives_since)
+
     def fresh(self, job: Job) -> Job:
         """The job as the ledger has it now."""
         found = self.ledger.job(job.key)

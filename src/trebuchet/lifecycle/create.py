@@ -214,7 +214,7 @@ def end_whatever_exists(context: Context, attempt: Attempt) -> bool:
     """Terminate all that carries an attempt's tag; False where that could not be made sure."""
     try:
         for sandbox_id in context.engine.find(context.tag("launch", attempt.launch_tag)):
-            context.learn_id(attempt, sandbox_id)
+            context.found_id(attempt, sandbox_id)
             terminate(context, sandbox_id)
     except TrebuchetError:
         return False

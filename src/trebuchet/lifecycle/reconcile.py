@@ -6,6 +6,7 @@ does not know a sandbox. A call that fails is no answer; a sandbox not in a list
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trebuchet.errors import (
@@ -19,11 +20,10 @@ from trebuchet.errors import (
     TrebuchetError,
 )
 from trebuchet.ledger import Outcome
-from trebuchet.lifecycle import again, candidates, create, observe
+from trebuchet.lifecycle import again, candidates, create, observe, times, values
 from trebuchet.lifecycle.context import CALLS_AT_ONCE, not_seen
 from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound
-from trebuchet.lifecycle.values import drop
 from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def reconcile(
         if still:
             context.ledger.seen(still, at=context.clock.now())
         failures |= _advance_all(context, ours, listed)
-    _forget_values(context)
+    values.let_go_of_ended(context)
     return failures
 
 
@@ -204,43 +204,14 @@ def end(context: Context, job: Job, outcome: Outcome) -> None:
     """
     if context.ledger.job(job.key) is None:
         return
-    attempt, at = job.current, _when_ended(job, outcome, context.clock.now())
+    attempt, at = job.current, times.when_ended(job, outcome, context.clock.now())
+    outcome = replace(outcome, began_at=times.possible_beginning(job, outcome.began_at, ended_at=at))
     if again.begin_another(context, job, outcome, at=at):
         return
     if outcome.cut and context.fresh(job).cancel_at is not None:
         outcome = observe.cancelled(context.fresh(job))
     if context.ledger.ended(attempt, outcome, at=at):
-        _let_go(context, job)
-
-
-def _when_ended(job: Job, outcome: Outcome, now: float) -> float:
-    """What the log tells, as far as the clocks of this machine and the control plane's allow it.
-
-    For one that ran out of time: when that was over, as nobody may have looked for long after.
-    """
-    attempt, ended = job.current, outcome.ended_at
-    began = max(filter(None, (job.start_at, attempt.created_at)), default=None)
-    limit = attempt.allotted_s if outcome.reason is Reason.TIMEOUT else None
-    if ended is None and began is not None and limit is not None:
-        ended = began + limit
-    return now if ended is None else min(now, max(ended, began or ended))
-
-
-def _forget_values(context: Context) -> None:
-    """Delete the named secrets of jobs that ended when it could not be done."""
-    for job in context.ledger.secrets_of_ended():
-        if context.sees(job):
-            _let_go(context, job)
-
-
-def _let_go(context: Context, job: Job) -> None:
-    """Delete an ended job's named secrets; where that fails, it is for the next look. It has ended anyway."""
-    try:
-        drop(context, job)
-    except LedgerError:
-        raise
-    except TrebuchetError:
-        return
+        values.let_go(context, job)
 
 
 def _not_known(context: Context, job: Job) -> None:
@@ -291,7 +262,7 @@ def settle_launch(context: Context, job: Job, make: Callable[[Context, Job], obj
             return
         sandbox_id = create.existing(context, job.current)
         if sandbox_id is not None:
-            context.learn_id(job.current, sandbox_id)
+            context.found_id(job.current, sandbox_id)
         elif job.cancel_at is not None:
             end(context, job, observe.cancelled(job))
         elif (obstacle := _obstacle(context, job)) is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from trebuchet.errors import LedgerError, TrebuchetError
 from trebuchet.lifecycle import naming
 
 if TYPE_CHECKING:
@@ -69,6 +70,23 @@ def drop(context: Context, job: Job) -> None:
     for bucket in _one_a_store(context.ledger.recipe(job.key).candidates):
         context.engine.delete_secret(naming.bucket_secret_name(job.key, bucket.store))
     context.ledger.keep_secret(job.key, None)
+
+
+def let_go(context: Context, job: Job) -> None:
+    """As `drop` for an ended job; where that fails, it is for the next look. It has ended anyway."""
+    try:
+        drop(context, job)
+    except LedgerError:
+        raise
+    except TrebuchetError:
+        return
+
+
+def let_go_of_ended(context: Context) -> None:
+    """The same for the jobs that ended when it could not be done, or nobody lived to do it."""
+    for job in context.ledger.secrets_of_ended():
+        if context.sees(job):
+            let_go(context, job)
 
 
 def _keyless(spec: SandboxSpec) -> list[BucketMount]:
