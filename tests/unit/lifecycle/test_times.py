@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 FORGED = (
     "N=$(printf 'trebuchet marker %s' \"${SKYPILOT_TASK_ID#trebuchet-}\" | sha256sum | cut -c1-16); "
-    'echo "[trebuchet:$N] end=3 phase=run began=WHEN" >&2; exit 3'
+    'echo "[trebuchet:$N] end=3 phase=run began=WHEN" >&2; sleep 1; kill -9 $PPID; exit 3'
 )
+"""With the wrapper killed, what it would say last is not said."""
 
 
 @pytest.mark.parametrize("when", ["9" * 150, "1", "99999999999"])
