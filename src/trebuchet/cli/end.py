@@ -12,6 +12,7 @@ from trebuchet.cli.console import printable, tell
 from trebuchet.cli.render import form_options, metadata_of, print_statuses
 from trebuchet.cli.verb import Verb, pass_session, session_options
 from trebuchet.errors import ClusterNotFoundError
+from trebuchet.launcher.search import find_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,14 +24,17 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Verb, examples=[("cancel k3f9", ""), ("cancel k3f9 a1b2", "several at once")])
-@click.argument("jobs", metavar="JOB...", nargs=-1, required=True, shell_complete=known_jobs)
+@click.argument("jobs", metavar="JOB|CLUSTER...", nargs=-1, required=True, shell_complete=known_jobs)
 @form_options
 @session_options
 @pass_session
 def cancel(session: Session, jobs: tuple[str, ...], form: Form | None) -> None:
-    """End jobs. One that has ended already stays what it was."""
+    """End jobs. One that has ended already stays what it was.
+
+    A cluster's name does where one of its jobs is unfinished; for several there is "stop".
+    """
     launcher = session.launcher
-    found = [launcher.job(job) for job in jobs]  # A typing error must not end half of them.
+    found = [find_to_end(launcher, job) for job in jobs]  # A typing error must not end half of them.
     _print([launcher.cancel(each.key) for each in found], form)
 
 

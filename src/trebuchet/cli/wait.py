@@ -9,7 +9,7 @@ import click
 
 from trebuchet.cli.attached import exit_code_for
 from trebuchet.cli.completion import known_jobs
-from trebuchet.cli.console import tell
+from trebuchet.cli.console import printable, tell
 from trebuchet.cli.jobfile import length_of_time
 from trebuchet.cli.render import form_options, print_statuses, summary
 from trebuchet.cli.verb import Verb, pass_session, session_options
@@ -30,10 +30,11 @@ STILL_RUNNING = 125
     cls=Verb,
     examples=[
         ("wait k3f9 && trebuchet up next.yaml", "one job after another"),
+        ("wait nightly --timeout 2h", "all unfinished jobs of a cluster"),
         ("wait --any a1b2 c3d4", "the first of two"),
     ],
 )
-@click.argument("jobs", metavar="JOB...", nargs=-1, required=True, shell_complete=known_jobs)
+@click.argument("jobs", metavar="JOB|CLUSTER...", nargs=-1, required=True, shell_complete=known_jobs)
 @click.option("--any", "any_one", is_flag=True, help="Return when one of them has ended.")
 @click.option("--timeout", type=length_of_time, metavar="TIME", help="Give up after it (exit code 125).")
 @form_options
@@ -49,7 +50,7 @@ def wait(
     *,
     any_one: bool,
 ) -> None:
-    """Wait until jobs have ended.
+    """Wait until jobs have ended: of a cluster, all that are unfinished now.
 
     The exit code is the worst, each as "up" would have given it.
     """
@@ -58,6 +59,8 @@ def wait(
     )
     if form is not None:
         print_statuses(statuses, form, now=time.time())
+    if not _is_over(statuses, any_one=any_one):
+        _tell_what_goes_on(statuses)
     ctx.exit(_exit_code(statuses, any_one=any_one))
 
 
@@ -69,8 +72,18 @@ def _tell_ends(form: Form | None) -> Callable[[JobStatus], None]:
     return on_change
 
 
+def _tell_what_goes_on(statuses: Sequence[JobStatus]) -> None:
+    left = [status for status in statuses if not status.done]
+    for state in dict.fromkeys(status.state for status in left):
+        named = ", ".join(f"{printable(one.name)} ({one.key})" for one in left if one.state is state)
+        tell(f"timed out; still {state.value}: {named}")
+
+
+def _is_over(statuses: Sequence[JobStatus], *, any_one: bool) -> bool:
+    return (any if any_one else all)(status.done for status in statuses)
+
+
 def _exit_code(statuses: Sequence[JobStatus], *, any_one: bool) -> int:
-    ended = [status for status in statuses if status.done]
-    if not ended or (len(ended) < len(statuses) and not any_one):
+    if not _is_over(statuses, any_one=any_one):
         return STILL_RUNNING
-    return max(map(exit_code_for, ended))
+    return max(exit_code_for(status) for status in statuses if status.done)

@@ -278,12 +278,12 @@ class Launcher(LogAccess, Upkeep):
         """Block until the jobs have ended (with `any_one`: until one has); their statuses in the order given.
 
         Args:
-            refs: As `find` takes them.
+            refs: As `find` takes them; a cluster's name stands for all its unfinished jobs, where it has any.
             any_one: Return at the first end.
             timeout: Seconds; the statuses as they then are come back.
             on_change: Called whenever a job's state or reason has changed.
         """
-        jobs = [search.find_job(self, ref, cached=False) for ref in refs]
+        jobs = [job for ref in refs for job in search.find_jobs(self, ref)]
         ended = refresh.wait(
             self.contexts,
             jobs,
@@ -305,15 +305,16 @@ class Launcher(LogAccess, Upkeep):
         The wish is written first; if the control plane cannot be reached then, the next reconcile ends it.
 
         Args:
-            id: As `find` takes it.
+            id: As `find` takes it; of a cluster, its only unfinished job.
             cloud: Where given, the job must be on it.
             cluster: Where given, the job must be of it.
 
         Raises:
             JobNotFoundError: No such job.
+            UsageError: It is a cluster with several unfinished jobs.
             ClusterUnreachableError: The wish is written and the sandbox's end is not yet known.
         """
-        job = search.find_job(self, id, cached=False)
+        job = search.find_to_end(self, id)
         if (cloud is not None and job.cloud != self.client(cloud).cloud) or not _is_of(job, cluster):
             raise JobNotFoundError(f"{id} is not among the jobs of {cluster or cloud}.")
         return self._status(ending.cancel_all(self.contexts, [job])[0])

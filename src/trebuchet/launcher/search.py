@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trebuchet.errors import AuthenticationError, ClusterNotFoundError, JobNotFoundError
+from trebuchet.errors import AuthenticationError, ClusterNotFoundError, JobNotFoundError, UsageError
+from trebuchet.launcher import refresh
 from trebuchet.lifecycle import naming
 from trebuchet.lifecycle.adopt import adopt
 
@@ -44,6 +45,38 @@ def find_job(launcher: Launcher, ref: str, *, cached: bool) -> Job:
     if not cached and (job := _adopt(launcher, ref)) is not None:
         return job
     raise JobNotFoundError(f"There is no job {ref!r}.", hint="`trebuchet status` shows those there are.")
+
+
+def find_jobs(launcher: Launcher, ref: str) -> list[Job]:
+    """All that are meant where a cluster's name means its jobs: the unfinished ones, as last seen.
+
+    Where all of them have ended, and for any other word, the job that `find_job` finds.
+
+    Raises:
+        JobNotFoundError: There is none, or there are several.
+    """
+    ledger = launcher.contexts.ledger
+    unfinished = ledger.jobs(cluster=ref, unfinished=True) if ledger.exactly(ref) is None else []
+    return unfinished or [find_job(launcher, ref, cached=False)]
+
+
+def find_to_end(launcher: Launcher, ref: str) -> Job:
+    """The one job that is meant to end: of a cluster the only one that has not ended.
+
+    Raises:
+        JobNotFoundError: There is none, or there are several.
+        UsageError: It is a cluster with several unfinished jobs, and nobody said which.
+    """
+    jobs = find_jobs(launcher, ref)
+    if len(jobs) > 1:  # As last seen; some may have ended since.
+        refresh.refresh(launcher.contexts, jobs, cluster=ref)
+        jobs = find_jobs(launcher, ref)
+    if len(jobs) > 1:
+        raise UsageError(
+            f"{ref} is a cluster with {len(jobs)} unfinished jobs.",
+            hint=f"all of them: trebuchet stop {ref}; or name one: {', '.join(job.key for job in jobs[:5])}",
+        )
+    return jobs[0]
 
 
 def _adopt(launcher: Launcher, ref: str) -> Job | None:
