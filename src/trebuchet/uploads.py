@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trebuchet.belongings import Belongings, was_pulled
 from trebuchet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -134,16 +135,20 @@ def _time_of(file: LocalFile) -> str:
     return str(file.mtime_ns)
 
 
-def scan(upload: Upload) -> Manifest:
+def scan(upload: Upload, *, state: Path | None = None) -> Manifest:
     """List what an upload would send.
 
+    Args:
+        upload: What it is.
+        state: Where Trebuchet's own state is kept, which is never sent; None for nowhere.
+
     Raises:
-        UsageError: As `require_source`; or something in it cannot be read.
+        UsageError: As `require_source`; or something in it cannot be read, or it is the state itself.
     """
     source, status = upload.source, require_source(upload)
     if stat.S_ISREG(status.st_mode):
         return Manifest(source=source, files={source.name: _local_file(source.name, status)})
-    walk = _Walk(source, _default_rules() if upload.role == "workdir" else ())
+    walk = _Walk(source, _default_rules() if upload.role == "workdir" else (), Belongings(source, state))
     if upload.role == "workdir":
         walk.folders.pop("", None)  # it is there whatever is sent
     return Manifest(
@@ -218,12 +223,16 @@ def _default_rules() -> tuple[_Rules, ...]:
 class _Walk:
     """One pass over a folder. With rules it obeys ignore files; without, it takes everything."""
 
-    def __init__(self, top: Path, rules: tuple[_Rules, ...]) -> None:
+    def __init__(self, top: Path, rules: tuple[_Rules, ...], ours: Belongings) -> None:
+        if ours.is_top:
+            hint = "Set TREBUCHET_HOME to a folder of its own."
+            raise UsageError(f"{top} is where Trebuchet keeps its state and its tokens: not sent.", hint=hint)
         self.files: dict[str, LocalFile] = {}
         self.folders: dict[str, int] = {}
         self.links: dict[str, str] = {}
         self.left_out: list[LeftOut] = []
         self._top = top
+        self._ours = ours
         self._visited: dict[str, int] = {}
         self._waiting = [("", rules)]
         while self._waiting:
@@ -250,10 +259,12 @@ class _Walk:
         for entry in entries:
             path = f"{relative}/{entry.name}" if relative else entry.name
             is_folder = entry.is_dir(follow_symlinks=False)
-            if _ignored(path + "/" if is_folder else path, rules):
+            ignored = _ignored(path + "/" if is_folder else path, rules)
+            if ignored:
                 continue
-            if not _is_text(entry.name):
-                self.left_out.append(LeftOut(path, "its name is not UTF-8"))
+            by_default = bool(rules) and ignored is None and is_folder
+            if why := self._ours.why_not(path, entry.name) or _odd(entry.name, by_default=by_default):
+                self.left_out.append(LeftOut(path, why))
             elif is_folder:
                 self._waiting.append((path, rules))
             else:
@@ -262,6 +273,9 @@ class _Walk:
     def _take(self, entry: os.DirEntry[str], path: str) -> None:
         local = Path(entry.path)
         try:
+            if entry.is_symlink() and self._ours.holds(local):
+                self.left_out.append(LeftOut(path, "a link to Trebuchet's own state"))
+                return
             if entry.is_symlink() and (target := _within(path, str(local.readlink()))) is not None:
                 self.links[path] = target
                 return
@@ -283,6 +297,13 @@ class _Walk:
             if named not in self.files and named not in self.links and (status := _file_status(local)):
                 del self.links[path]
                 self.files[path] = _local_file(path, status)
+
+
+def _odd(name: str, *, by_default: bool) -> str | None:
+    """Why something of this name is left out; `by_default` where no ignore file wants the folder."""
+    if not _is_text(name):
+        return "its name is not UTF-8"
+    return _PULLED if by_default and was_pulled(name) else None
 
 
 def _is_text(name: str) -> bool:
@@ -320,15 +341,17 @@ def _patterns(file: Path) -> Iterator[GitIgnoreSpecPattern]:
             yield GitIgnoreSpecPattern(line)
 
 
-def _ignored(path: str, rules: tuple[_Rules, ...]) -> bool:
+def _ignored(path: str, rules: tuple[_Rules, ...]) -> bool | None:
+    """What the last rule that speaks about a path says; None where none does."""
     for rule in reversed(rules):
         verdict = rule.verdict(path)
         if verdict is not None:
             return verdict
-    return False
+    return None
 
 
 _GONE = "it was gone when it was looked at"
+_PULLED = "outputs that were pulled (`!outputs-*/` in .trebuchetignore sends them)"
 
 
 def _unfit(entry: os.DirEntry[str], status: os.stat_result) -> str | None:

@@ -318,3 +318,50 @@ def test_a_small_file_written_anew_with_the_same_content_counts_as_unchanged(tmp
 
     write_at(tmp_path / "script.sh", "echo 2")
     assert file_mount(tmp_path / "script.sh").fingerprint() != before
+
+
+@pytest.mark.parametrize("role", ["workdir", "file_mount"])
+def test_the_state_folder_with_its_tokens_never_travels(tmp_path: Path, role: str) -> None:
+    top, state = tmp_path / "top", tmp_path / "top" / "deep" / ".state"
+    write_at(state / "local" / "token", "secret")
+    write_at(top / "kept")
+    write_at(top / ".trebuchetignore", "!.state/\n!*\n")
+    (top / "link").symlink_to("deep/.state/local/token")
+    (top / "other-link").symlink_to(state / "local")
+    upload = Upload(source=top, target="/data", role=role)  # pyright: ignore[reportArgumentType]
+
+    (tmp_path / "alias").symlink_to(top)
+    manifest = scan(upload, state=tmp_path / "alias" / "deep" / ".state")
+
+    assert set(manifest.files) == {"kept", ".trebuchetignore"}
+    assert not manifest.links
+    assert {left.path: left.why for left in manifest.left_out} == {
+        "deep/.state": "Trebuchet's own state, with its tokens",
+        "link": "a link to Trebuchet's own state",
+        "other-link": "a link to Trebuchet's own state",
+    }
+
+
+def test_a_work_dir_that_is_the_state_folder_is_refused(tmp_path: Path) -> None:
+    write_at(tmp_path / "ledger.sqlite3")
+    upload = Upload(source=tmp_path, target="/root/sky_workdir", role="workdir")
+
+    with pytest.raises(UsageError, match="keeps its state and its tokens") as refused:
+        scan(upload, state=tmp_path)
+    assert "TREBUCHET_HOME" in str(refused.value.hint)
+
+
+def test_what_was_pulled_into_a_work_dir_does_not_travel_unless_it_is_asked_for(tmp_path: Path) -> None:
+    pulled = "outputs-k3f7abcdefgh"
+    write_at(tmp_path / "sub" / pulled / "model.bin")
+    write_at(tmp_path / "outputs-old" / "mine")
+    write_at(tmp_path / ".trebuchet-pull-0123456789abcdef")
+
+    manifest = workdir(tmp_path)
+
+    assert set(manifest.files) == {"outputs-old/mine"}
+    assert [left.path for left in manifest.left_out] == [".trebuchet-pull-0123456789abcdef", f"sub/{pulled}"]
+    assert "!outputs-*/" in manifest.left_out[1].why
+    write_at(tmp_path / ".trebuchetignore", "!outputs-*/\n")
+    assert f"sub/{pulled}/model.bin" in workdir(tmp_path).files
+    assert f"sub/{pulled}/model.bin" in file_mount(tmp_path).files

@@ -57,7 +57,7 @@ class Request:
         planned = self.launcher.plan(self.job)
         for note in planned.notes:
             tell_note(f"{note.field}: {note.done}, {note.why}")
-        sent = travelling(planned)
+        sent = travelling(planned, state=self.launcher.settings.home)
         for said in notes_of(sent):
             tell_note(printable(said))
         settings = self.launcher.settings

@@ -40,7 +40,7 @@ def plan(ctx: click.Context, session: Session, file: str, form: Form | None, **o
     """
     job = read_job(file, ctx.meta[OVERRIDES], JobOptions(**options))
     planned = session.launcher.plan(job)
-    sent = travelling(planned)
+    sent = travelling(planned, state=session.settings.home)
     if form == "json":
         from trebuchet.plan.export import plan_to_dict  # noqa: PLC0415 - for JSON alone
 

@@ -58,13 +58,17 @@ class Travelling:
             yield f"{self.upload.source}: left out, {why}: {named}"
 
 
-def travelling(plan: Plan) -> list[Travelling]:
+def travelling(plan: Plan, *, state: Path) -> list[Travelling]:
     """The uploads of a plan, counted.
+
+    Args:
+        plan: Whose.
+        state: Where Trebuchet's own state is kept, which is never sent.
 
     Raises:
         UsageError: A source is missing or cannot be read.
     """
-    return [Travelling(upload, scan(upload)) for upload in plan.candidates[0].uploads]
+    return [Travelling(upload, scan(upload, state=state)) for upload in plan.candidates[0].uploads]
 
 
 def notes_of(found: Sequence[Travelling]) -> list[str]:

@@ -14,6 +14,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from trebuchet.belongings import DRAFT_PREFIX
 from trebuchet.client.sinks import Comparing, Sink, StoppedError
 from trebuchet.engines.base import STRETCH_BYTES, Stretch
 from trebuchet.errors import NotFoundError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_PREFIX = ".trebuchet-pull-"
 _LOOKS_AGAIN_S = 0.1
 
 
@@ -41,7 +41,7 @@ class Draft:
         self._size = size
         self._modified_at = modified_at
         self._stopped = stopped
-        name = _PREFIX + hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+        name = DRAFT_PREFIX + hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
         self._path = target.with_name(name)
         self._list_path = target.with_name(f"{name}.parts")
         self._lock = threading.Lock()

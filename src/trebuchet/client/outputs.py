@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
+from trebuchet.belongings import outputs_folder
 from trebuchet.errors import NotFoundError, UsageError
 from trebuchet.lifecycle.log_chain import archive_folder
 from trebuchet.lifecycle.outputs import outputs_volume
@@ -142,7 +143,7 @@ class Outputs:
             target = _file_target(dest, base.name)
             self._pull_all([(files[0], target)], on_progress, tell, of_folder=False)
             return target
-        target = Path(dest or base.name or f"outputs-{self._job.key}")
+        target = Path(dest or base.name or outputs_folder(self._job.key))
         for folder in (file for file in found if file.is_dir):
             (target / _below(folder.path, base)).mkdir(parents=True, exist_ok=True)
         target.mkdir(parents=True, exist_ok=True)

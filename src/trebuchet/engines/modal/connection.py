@@ -18,6 +18,7 @@ from trebuchet.engines.modal.reach import require_reachable
 
 if TYPE_CHECKING:
     from decimal import Decimal
+    from pathlib import Path
 
     from trebuchet.engines.modal.access import Credentials
 
@@ -35,18 +36,19 @@ class Connection:
         background: Where calls go on that nobody waits for yet.
     """
 
-    def __init__(self, credentials: Credentials, app_name: str) -> None:
+    def __init__(self, credentials: Credentials, app_name: str, state: Path) -> None:
         require_reachable(credentials.server_url)
         self.credentials = credentials
         self.client = _open_client(credentials)
         self._app_name = app_name
+        self._state = state
         self._answered_at = time.monotonic()
         self._lock = threading.RLock()
         self._app: modal.App | None = None
         self._volumes: dict[str, modal.Volume] = {}
         self._looked_up: dict[str, modal.Volume] = {}
         self._secrets: dict[str, modal.Secret] = {}
-        self.images = ImageShelf(self)
+        self.images = ImageShelf(self, self._state)
         self.background = Background()
 
     @property
@@ -153,7 +155,7 @@ class Connection:
             self._volumes.clear()
             self._looked_up.clear()
             self._secrets.clear()
-            self.images = ImageShelf(self)
+            self.images = ImageShelf(self, self._state)
 
     def close(self) -> None:
         self.background.close()

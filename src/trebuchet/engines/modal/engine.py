@@ -365,7 +365,7 @@ class SdkEngine:
             before = self._connection
             if before is None or before.credentials != credentials:
                 with translated():
-                    self._connection = Connection(credentials, self._settings.app_name)
+                    self._connection = Connection(credentials, self._settings.app_name, self._settings.home)
                     if before is not None:
                         before.close()
             assert self._connection is not None  # noqa: S101 - set just above; for the type checker

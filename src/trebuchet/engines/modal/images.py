@@ -38,10 +38,16 @@ _BUILDING = threading.RLock()
 
 
 class ImageShelf:
-    """The images that one connection has built."""
+    """The images that one connection has built.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        connection: Builds them.
+        state: Where Trebuchet's own state is kept, which is never sent.
+    """
+
+    def __init__(self, connection: Connection, state: Path) -> None:
         self._connection = connection
+        self._state = state
         self._lock = threading.RLock()
         self._built: dict[tuple[object, ...], modal.Image] = {}
         self._with_files: OrderedDict[tuple[object, ...], modal.Image] = OrderedDict()
@@ -74,7 +80,8 @@ class ImageShelf:
             base = self._base(spec, on_output, login)
             if not files:
                 return base
-            manifests = uncovered(files, [uploads.scan(upload) for upload in files], mounts)
+            found = [uploads.scan(upload, state=self._state) for upload in files]
+            manifests = uncovered(files, found, mounts)
             key = (
                 base.object_id,
                 *((file.target, seen.fingerprint()) for file, seen in zip(files, manifests, strict=True)),
