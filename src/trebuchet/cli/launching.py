@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from trebuchet.cli.attached import Leave, exit_code_for, leaving_on_signals, watch
 from trebuchet.cli.console import printable, tell, tell_note
 from trebuchet.cli.ended import tell_the_end
+from trebuchet.cli.existing import tell_it_exists
 from trebuchet.cli.failures import report
 from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.cli.progress import progress_for
@@ -51,6 +52,10 @@ class Request:
     @property
     def title(self) -> str:
         return printable(self.job.name or "job")
+
+    def is_older(self, status: JobStatus, began: float) -> bool:
+        """Whether the key had launched this job before `began` (seconds since the epoch)."""
+        return self.key is not None and status.submit_time is not None and status.submit_time < began
 
     def launch(self, progress: Progress) -> JobStatus:
         """Create it, or find the one that the key has made already."""
@@ -127,12 +132,15 @@ class _Transfer:
 
 def launch_and_return(request: Request, form: Form | None) -> int:
     """Launch, and print what was launched; the exit code."""
+    began = time.time()
     with leaving_on_signals() as leave:
         try:
             with progress_for(request.title) as progress:
                 status = request.launch(progress)
         except KeyboardInterrupt:
             _abort(request, leave)
+    if request.is_older(status, began):
+        tell_it_exists(request.launcher, status, request.job)
     if form == "json":
         print_json(status_record(status))
     else:
@@ -146,12 +154,16 @@ def launch_and_stay(request: Request) -> int:
     """Launch, show the output, and end with a line about how it went; the exit code."""
     launched: JobStatus | None = None
     leave = Leave()
+    began = time.time()
     try:
         with leaving_on_signals(leave):
             progress = progress_for(request.title)
             with progress:
                 launched = request.launch(progress)
-            tell(f"launched {request.title} as {launched.key} ({launched.id})")
+            if request.is_older(launched, began):
+                tell_it_exists(request.launcher, launched, request.job)
+            else:
+                tell(f"launched {request.title} as {launched.key} ({launched.id})")
             leave.launched()
             ended = watch(request.launcher, launched, progress)
     except (Detached, KeyboardInterrupt, ControlPlaneError) as going:
@@ -176,5 +188,8 @@ def _abort(request: Request, leave: Leave) -> NoReturn:
 
 
 def _tell_how_to_come_back(status: JobStatus) -> None:
+    if status.done:
+        tell(f"  its output again: trebuchet logs {status.key}")
+        return
     tell(f"  come back: trebuchet logs -f {status.key}")
     tell(f"  cancel it: trebuchet cancel {status.key}")

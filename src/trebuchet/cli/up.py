@@ -36,7 +36,8 @@ def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("-d", "--detach", is_flag=True, help="Return once it is launched."),
             click.option(
                 "-k", "--key", metavar="KEY",
-                help="Launch once for this key: given again, the same job comes back.",
+                help="Launch once for this key, for good. Given again it launches nothing: the same job "
+                "comes back, and it is noted if the file has changed since.",
             ),
             click.option(
                 "--pull", "pull_to", type=click.Path(path_type=Path), metavar="DEST",

@@ -73,7 +73,8 @@ class Launcher(LogAccess, Upkeep):
             job: What to run.
             cluster_name: The label; None for the sandbox's id.
             cloud: Overrides `job.resources.cloud`; None for that, then `TREBUCHET_CLOUD`, then `local`.
-            key: Makes the launch idempotent: a job of this key is given back instead of launched again.
+            key: Makes the launch idempotent: a job of this key is given back as it is, whatever `job` says,
+                instead of launched again.
             wait_for_gpu: Seconds to go on asking for a GPU, each that the job may have; None for as long as
                 the SDK does (21 minutes), or 5 minutes for each of several.
             on_build_output: Called with what an image build prints.
