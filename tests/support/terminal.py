@@ -15,13 +15,13 @@ import time
 class Terminal:
     """A command on a terminal, as a person has it."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, columns: int = 80, **variables: str) -> None:
         self._ours, theirs = pty.openpty()
-        self.resize(24, 80)
+        self.resize(24, columns)
         self.shown = ""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "trebuchet", *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
-            start_new_session=True,
+            start_new_session=True, env={**os.environ, **variables},
         )  # fmt: skip
         os.close(theirs)
         os.set_blocking(self._ours, False)
@@ -38,6 +38,23 @@ class Terminal:
             return os.read(self._ours, 65_536).decode(errors="replace")
         except OSError:  # Nothing new, or it has ended.
             return ""
+
+    def read_to_its_end(self, seconds: float = 60) -> str:
+        """Wait until the command has ended; all that was shown and not read yet."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                more = os.read(self._ours, 65_536)
+            except BlockingIOError:
+                assert time.monotonic() < deadline, repr(self.shown)
+                time.sleep(0.02)
+            except OSError:
+                break
+            else:
+                self.shown += more.decode(errors="replace")
+        self.process.wait(timeout=30)
+        shown, self.shown = self.shown, ""
+        return shown
 
     def read_until(self, text: str, seconds: float = 30) -> None:
         """Wait until this stands on the screen, after what was waited for before."""

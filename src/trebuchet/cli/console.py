@@ -26,9 +26,14 @@ def tell_note(text: str) -> None:
     tell(click.style("note: ", fg="yellow") + text)
 
 
+def is_dumb() -> bool:
+    """Whether the terminal says that it knows neither colours nor how to move its cursor."""
+    return os.environ.get("TERM") == "dumb"
+
+
 def _colour() -> bool | None:
     """No colour where the user wants none (https://no-color.org); elsewhere as the sink can take it."""
-    return False if os.environ.get("NO_COLOR") else None
+    return False if os.environ.get("NO_COLOR") or is_dumb() else None
 
 
 def wants_colour() -> bool:

@@ -60,10 +60,8 @@ class Request:
     def launch(self, progress: Progress) -> JobStatus:
         """Create it, or find the one that the key has made already."""
         planned = self.launcher.plan(self.job)
-        for note in planned.notes:
-            tell_note(f"{note.field}: {note.done}, {note.why}")
         sent = travelling(planned, state=self.launcher.settings.home)
-        for said in notes_of(sent):
+        for said in notes_of(planned, sent):
             tell_note(printable(said))
         settings = self.launcher.settings
         memory = Memory(settings.home, f"{planned.cloud} {settings.profile} {settings.environment}")

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import click
-
 from trebuchet.cli.attached import exit_code_for, leaving_on_signals
-from trebuchet.cli.console import printable, tell
+from trebuchet.cli.console import printable, tell, tell_note
 from trebuchet.cli.failures import exit_code_of
+from trebuchet.cli.fitting import MovingLine
 from trebuchet.cli.leaving import INTERRUPTED, Detached
-from trebuchet.cli.render import print_statuses, summary
+from trebuchet.cli.render import print_statuses, status_table, summary
+from trebuchet.cli.travelling import notes_of, travelling
 from trebuchet.cli.waiting import wait_for_ends
 from trebuchet.errors import TrebuchetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from trebuchet.cli.render import Form
+    from trebuchet.client import Client
     from trebuchet.job import JobConfig
     from trebuchet.launcher import Launcher
+    from trebuchet.plan.model import Plan
     from trebuchet.status import JobStatus
+
+_MOST_NAMED = 5
 
 
 def launch_many(
@@ -35,39 +39,93 @@ def launch_many(
     detach: bool,
 ) -> int:
     """Launch all, and, unless detached, wait for their ends; the worst exit code."""
-    there = list["JobStatus"]()
-    with (
-        leaving_on_signals() as leave,
-        click.progressbar(length=len(jobs), label="launching", file=sys.stderr) as bar,
-    ):
-
-        def on_done(_place: int, result: JobStatus | TrebuchetError) -> None:
-            # From several threads, and the bar is none that minds: a count is all it keeps.
-            bar.update(1)
-            if not isinstance(result, TrebuchetError):
-                there.append(result)
-
-        try:
-            results = launcher.up_many(jobs, cluster, cloud=cloud, on_done=on_done)
-        except KeyboardInterrupt:
-            told = f"{len(there)} of {len(jobs)} were launched and go on; of the others nothing is left"
-            tell(f"\naborted: {told}")
-            raise Detached(leave.asked or INTERRUPTED) from None
+    _tell_notes(launcher, jobs, cloud)
+    results = _launch(launcher, jobs, cluster, cloud)
     launched = list["JobStatus"]()
     codes = [0]
     for job, result in zip(jobs, results, strict=True):
         if isinstance(result, TrebuchetError):
             codes.append(exit_code_of(result))
-            tell(f"{printable(job.name or 'job')}: {result}")
+            tell(f"{_name(job)}: {result}")
         else:
             launched.append(result)
     if launched and not detach:
-        ended = wait_for_ends(launcher, [each.key for each in launched], on_change=_tell_end)
-        return max(*codes, *map(exit_code_for, ended))
+        tell(status_table(launched, now=time.time()))
+        return max(*codes, *map(exit_code_for, _stay(launcher, launched)))
     print_statuses(launched, form, now=time.time())
     return max(codes)
+
+
+def _launch(
+    launcher: Launcher, jobs: Sequence[JobConfig], cluster: str | None, cloud: str | None
+) -> list[JobStatus | TrebuchetError]:
+    there = list["JobStatus"]()
+    line, done = MovingLine(), list[int]()
+
+    def on_done(place: int, result: JobStatus | TrebuchetError) -> None:
+        # From several threads, and a list takes what comes from any.
+        done.append(place)
+        line.draw(f"launching: {len(done)} of {len(jobs)}")
+        if not isinstance(result, TrebuchetError):
+            there.append(result)
+
+    with leaving_on_signals() as leave:
+        try:
+            line.draw(f"launching: 0 of {len(jobs)}")
+            return launcher.up_many(jobs, cluster, cloud=cloud, on_done=on_done)
+        except KeyboardInterrupt:
+            line.clear()
+            tell(
+                f"aborted: {len(there)} of {len(jobs)} were launched and go on; of the others nothing is left"
+            )
+            _tell_how_to_come_back(there)
+            raise Detached(leave.asked or INTERRUPTED) from None
+        finally:
+            line.clear()
+
+
+def _stay(launcher: Launcher, launched: Sequence[JobStatus]) -> list[JobStatus]:
+    try:
+        return wait_for_ends(launcher, [each.key for each in launched], on_change=_tell_end)
+    except Detached:
+        _tell_how_to_come_back(launched)
+        raise
+
+
+def _tell_notes(launcher: Launcher, jobs: Sequence[JobConfig], cloud: str | None) -> None:
+    """Say what is worth knowing about the plans, each note once with the jobs that it is about."""
+    about: dict[str, list[str]] = {}
+    planners: dict[str, Callable[[JobConfig], Plan]] = {}
+    for job in jobs:
+        with suppress(TrebuchetError):  # Its launch will tell.
+            planned = _planner(planners, launcher.client_for(job, cloud))(job)
+            for note in notes_of(planned, travelling(planned, state=launcher.settings.home)):
+                about.setdefault(note, []).append(_name(job))
+    for note, names in about.items():
+        more = len(names) - _MOST_NAMED
+        named = ", ".join(dict.fromkeys(names[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+        tell_note(f"{named}: {printable(note)}")
+
+
+def _planner(planners: dict[str, Callable[[JobConfig], Plan]], client: Client) -> Callable[[JobConfig], Plan]:
+    """Of each cloud one: it looks at the machine once."""
+    if client.cloud not in planners:
+        planners[client.cloud] = client.planner()
+    return planners[client.cloud]
+
+
+def _name(job: JobConfig) -> str:
+    return printable(job.name or "job")
 
 
 def _tell_end(status: JobStatus) -> None:
     if status.done:
         tell(summary(status, now=time.time()))
+
+
+def _tell_how_to_come_back(launched: Sequence[JobStatus]) -> None:
+    if launched:
+        keys = " ".join(status.key for status in launched)
+        tell(f"  come back: trebuchet wait {keys}")
+        tell(f"  how they stand: trebuchet status {keys}")
+        tell(f"  cancel them: trebuchet cancel {keys}")

@@ -11,6 +11,7 @@ import click
 
 from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import printable, show, tell, tell_note
+from trebuchet.cli.fitting import MovingLine
 from trebuchet.cli.leaving import INTERRUPTED, Detached, for_a_reader
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.sizes import size
@@ -150,7 +151,7 @@ class Bar:
     """A progress bar on a terminal; silent elsewhere."""
 
     def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
+        self._line = MovingLine()
         self._next = 0.0
         self._last: PullProgress | None = None
         self._lock = threading.Lock()
@@ -167,14 +168,14 @@ class Bar:
         """Take the next word of how far it got."""
         with self._lock:
             self._last = progress
-            if self._shown and time.monotonic() >= self._next:
+            if self._line.is_shown and time.monotonic() >= self._next:
                 self._next = time.monotonic() + _REDRAWN_AFTER_S
                 self._draw(progress)
 
     def note(self, text: str) -> None:
         """Say something about a file, above the bar."""
         with self._lock:
-            self._clear()
+            self._line.clear()
             tell_note(printable(text))
             self._next = 0.0
 
@@ -184,18 +185,13 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
+        self._line.clear()
 
     def _draw(self, progress: PullProgress) -> None:
         whole, here = progress.size
         part = min(here / whole, 1.0) if whole else 1.0
         filled = round(part * _BAR)
-        sys.stderr.write(
-            f"\r\x1b[K[{'#' * filled}{'.' * (_BAR - filled)}] {part:4.0%} "
+        self._line.draw(
+            f"{part:4.0%} [{'#' * filled}{'.' * (_BAR - filled)}] "
             f"{size(here)} of {size(whole)}, {progress.files[1]} of {progress.files[0]} files"
         )
-        sys.stderr.flush()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from trebuchet.cli.console import printable, tell
+from trebuchet.cli.console import is_dumb, printable, tell
 from trebuchet.cli.render import duration, metadata_of
 from trebuchet.cli.sizes import size
 
@@ -55,7 +54,7 @@ class Progress(Protocol):
 
 def progress_for(title: str) -> Progress:
     """A moving line on a terminal, a line now and then elsewhere."""
-    moving = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    moving = sys.stderr.isatty() and not is_dumb()
     return MovingProgress(title) if moving else PlainProgress(title)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import click
 
 from trebuchet.cli.console import printable, show
+from trebuchet.cli.fitting import padded, width
 from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
@@ -75,7 +76,12 @@ def print_statuses(statuses: Sequence[JobStatus], form: Form | None, *, now: flo
         for status in statuses:
             show(status.id)
     elif statuses:
-        show(table(_STATUS_COLUMNS, [_status_row(status, now) for status in statuses]))
+        show(status_table(statuses, now=now))
+
+
+def status_table(statuses: Sequence[JobStatus], *, now: float) -> str:
+    """Jobs as a table for people."""
+    return table(_STATUS_COLUMNS, [_status_row(status, now) for status in statuses])
 
 
 def live_table(statuses: Sequence[JobStatus], *, now: float, more: Sequence[Sequence[str]]) -> str:
@@ -170,16 +176,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns side by side. One that says nothing in any row is left out."""
     kept = [index for index in range(len(columns)) if any(row[index] not in {"", _NOTHING} for row in rows)]
     lines = [[line[index] for index in kept] for line in (columns, *rows)]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(_padded, line, widths)).rstrip() for line in lines)
-
-
-def _width(cell: str) -> int:
-    return len(click.unstyle(cell))
-
-
-def _padded(cell: str, width: int) -> str:
-    return cell + " " * (width - _width(cell))
+    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(padded, line, widths)).rstrip() for line in lines)
 
 
 def _iso(moment: float | None) -> str | None:

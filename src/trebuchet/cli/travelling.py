@@ -71,9 +71,10 @@ def travelling(plan: Plan, *, state: Path) -> list[Travelling]:
     return [Travelling(upload, scan(upload, state=state)) for upload in plan.candidates[0].uploads]
 
 
-def notes_of(found: Sequence[Travelling]) -> list[str]:
-    """What is said about uploads at a launch."""
-    told = [note for one in found for note in one.left_out()]
+def notes_of(plan: Plan, found: Sequence[Travelling]) -> list[str]:
+    """What is said at a launch about a plan and its uploads."""
+    told = [f"{note.field}: {note.done}, {note.why}" for note in plan.notes]
+    told += [note for one in found for note in one.left_out()]
     told += [
         f"{one.upload.source}: {one.amount} are sent; the largest: {one.largest}"
         for one in found

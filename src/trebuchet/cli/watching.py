@@ -14,6 +14,7 @@ import click
 
 from trebuchet.cli.background import in_background
 from trebuchet.cli.console import printable
+from trebuchet.cli.fitting import cut
 from trebuchet.cli.leaving import Detached
 from trebuchet.cli.meters import Meters, Taken
 from trebuchet.cli.render import live_table
@@ -89,7 +90,7 @@ def _draw(picture: str) -> None:
     # The environment, which goes first elsewhere, may tell a size that the terminal had once.
     size = os.get_terminal_size(sys.stdout.fileno())
     columns, rows = size if all(size) else shutil.get_terminal_size()
-    lines = [_cut(line, columns) for line in _as_many_as_fit(picture.splitlines(), rows - 1)]
+    lines = [cut(line, columns) for line in _as_many_as_fit(picture.splitlines(), rows - 1)]
     sys.stdout.write(_HOME + "".join(f"{line}{_CLEAR_LINE}\n" for line in lines) + _CLEAR_BELOW)
     sys.stdout.flush()
 
@@ -100,8 +101,3 @@ def _as_many_as_fit(lines: list[str], room: int) -> list[str]:
         return lines
     kept = max(room - 1, 0)
     return [*lines[:kept], f"… and {len(lines) - kept} more"]
-
-
-def _cut(line: str, columns: int) -> str:
-    bare = click.unstyle(line)
-    return line if len(bare) <= columns else bare[: columns - 1] + "…"
