@@ -15,7 +15,14 @@ _TAG_PREFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 def _home() -> Path:
     if configured := os.environ.get("TREBUCHET_HOME"):
-        return Path(configured).expanduser().absolute()
+        try:
+            return Path(configured).expanduser().absolute()
+        except FileNotFoundError:
+            raise UsageError(
+                f"TREBUCHET_HOME is a relative path, {shown(configured)}, and the folder that this was "
+                "started in is gone.",
+                hint="Change into one that is there, or write it from the root.",
+            ) from None
     from platformdirs import user_state_path  # noqa: PLC0415 - most commands are told where home is, or cache it
 
     return user_state_path("trebuchet")

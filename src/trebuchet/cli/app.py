@@ -50,6 +50,7 @@ VERBS = {
     "doctor": "doctor:doctor",
     "local": "local:local",
     "completion": "completion:completion",
+    "help": "help:help_of",
 }
 """Where each verb is defined, in the order in which `--help` lists them."""
 

@@ -57,7 +57,7 @@ class Verdict:
         ("check train.yaml --cloud modal --json", "with the account of every field"),
     ],
 )
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @job_options
 @json_option
 @session_options

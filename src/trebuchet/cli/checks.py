@@ -8,20 +8,22 @@ import platform
 import re
 import shutil
 import stat
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from trebuchet.errors import AuthenticationError, TrebuchetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from trebuchet.settings import Settings
 
 Level = Literal["ok", "warn", "fail"]
 
+_UNKNOWN = "run it again with --debug; what it then shows belongs into a bug report"
 _LITTLE_SPACE = 2 * 1024**3
 _COMPARE = {">=": operator.ge, "<=": operator.le, "<": operator.lt, ">": operator.gt, "==": operator.eq}
 
@@ -94,7 +96,7 @@ def state_folder(home: Path) -> Finding:
     """Whether state can be kept, and by this user alone."""
     subject = "state folder"
     existing = next(folder for folder in (home, *home.parents) if folder.exists())
-    if not os.access(existing, os.W_OK | os.X_OK):
+    if not _takes_folders(existing):
         return Finding(
             subject=subject, level="fail", found=f"{existing} cannot be written to",
             remedy="set TREBUCHET_HOME to a folder of yours",
@@ -107,6 +109,17 @@ def state_folder(home: Path) -> Finding:
             subject=subject, level="warn", found=f"{home} is open to other users", remedy=f"chmod 700 {home}"
         )
     return Finding(subject=subject, level="ok", found=str(home))
+
+
+def _takes_folders(folder: Path) -> bool:
+    """Whether one can be made there: permissions do not tell, of `/proc` say."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    try:
+        Path(tempfile.mkdtemp(prefix=".trebuchet-doctor-", dir=folder)).rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def space(home: Path) -> Finding:
@@ -135,7 +148,9 @@ def local_engine(settings: Settings) -> Iterator[Finding]:
         found = f"process {running[0]} at {running[1]}" if running else "starts when it is needed"
         yield Finding(subject="local engine", level="ok", found=found)
     except (TrebuchetError, OSError) as error:
-        yield Finding(subject="local engine", level="fail", found=str(error), remedy=_remedy(error))
+        yield Finding(
+            subject="local engine", level="fail", found=str(error), remedy=_remedy(error) or _UNKNOWN
+        )
 
 
 def _isolation(kind: str, missing: tuple[str, ...]) -> Finding:
@@ -172,7 +187,10 @@ def modal_account(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
     except TrebuchetError as error:
         yield Finding(
-            subject="Modal account", level="fail", found=f"profile {profile}: {error}", remedy=_remedy(error)
+            subject="Modal account",
+            level="fail",
+            found=f"profile {profile}: {error}",
+            remedy=_remedy(error) or _UNKNOWN,
         )
     else:
         place = identity.environment or "default"

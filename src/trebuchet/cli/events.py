@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from trebuchet.ledger import Event
 
 
+_MOMENTS = frozenset({"not_before", "at", "until", "expires_at"})
+"""Details that are seconds since the epoch."""
+
+
 @click.command(cls=Verb, examples=[("events k3f9", "")])
 @click.argument("job", shell_complete=known_jobs)
 @json_option
@@ -37,8 +41,17 @@ def _record(event: Event) -> dict[str, Any]:
 
 
 def _row(event: Event) -> tuple[str, ...]:
-    detail = " ".join(f"{name}={value}" for name, value in event.detail.items() if value is not None)
+    detail = " ".join(
+        f"{name}={_told(name, value)}" for name, value in event.detail.items() if value is not None
+    )
     return (_moment(event).astimezone().strftime("%Y-%m-%d %H:%M:%S"), event.kind, printable(detail))
+
+
+def _told(name: str, value: Any) -> str:
+    """A detail for people: a moment as a time."""
+    if name in _MOMENTS and isinstance(value, (int, float)):
+        return datetime.fromtimestamp(value).astimezone().isoformat(sep="T", timespec="seconds")
+    return str(value)
 
 
 def _moment(event: Event) -> datetime:

@@ -13,6 +13,7 @@ import click
 from trebuchet.cli.console import is_dumb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TextIO
 
 _WIDE = frozenset("WF")
@@ -49,6 +50,36 @@ def cut(text: str, columns: int) -> str:
 def padded(text: str, columns: int) -> str:
     """A line filled up with spaces."""
     return text + " " * (columns - width(text))
+
+
+_STATE, _JOB = "STATE", "JOB"
+_OF_ANY_LENGTH = frozenset({"NAME", "CLUSTER", "WHY", "SAID LAST"})
+_GAP = 2
+_SHORTEST = 8
+
+
+def fitting_columns(heads: Sequence[str], widths: Sequence[int], room: int) -> list[tuple[int, int]]:
+    """Which columns of a table are shown where there is so much room, and how wide each is.
+
+    Words of any length are shortened first; then the last columns go, the state the very last.
+    """
+    kept = dict(enumerate(widths))
+
+    def missing() -> int:
+        return sum(kept.values()) + _GAP * (len(kept) - 1) - room
+
+    while missing() > 0:
+        words = [at for at in kept if heads[at] in _OF_ANY_LENGTH and kept[at] > _SHORTEST]
+        others = [at for at in kept if heads[at] not in {_JOB, _STATE}] or [
+            at for at in kept if heads[at] != _STATE
+        ]
+        if words:
+            kept[max(words, key=kept.__getitem__)] -= 1
+        elif others:
+            del kept[others[-1]]
+        else:
+            break
+    return list(kept.items())
 
 
 def _columns(character: str) -> int:

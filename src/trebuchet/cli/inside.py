@@ -63,8 +63,8 @@ def shell(ctx: click.Context, session: Session, what: str, command: tuple[str, .
     cls=Verb,
     examples=[("cp k3f9:checkpoints/last.pt .", "out of the job"), ("cp fix.py k3f9:src/", "into it")],
 )
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", type=click.Path())
+@click.argument("target", type=click.Path())
 @session_options
 @pass_session
 def cp(session: Session, source: str, target: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from trebuchet.cli.numbers import WholeNumber
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from trebuchet.job import Dialect, JobConfig
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
+
+
+_WEEKS = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?w")
 
 
 def length_of_time(text: str) -> int:
@@ -25,9 +31,12 @@ def length_of_time(text: str) -> int:
     """
     from trebuchet.files.durations import parse_duration  # noqa: PLC0415 - its package brings yaml
 
-    seconds = parse_duration(text)
+    weeks = _WEEKS.fullmatch(text.strip())
+    seconds = parse_duration(f"{float(weeks[1]) * 7}d" if weeks else text)
     if seconds is None:
-        raise click.BadParameter(f"{text!r} is not a length of time of a second or more, like 90, 30m or 2h.")
+        raise click.BadParameter(
+            f"{text!r} is not a length of time of a second or more, like 90, 30m, 2h, 1d or 1w."
+        )
     return seconds
 
 
@@ -83,12 +92,14 @@ def job_options(function: Function) -> Function:
     for option in reversed(
         [
             click.option("--cloud", metavar="CLOUD", help="Where to run: modal or local."),
-            click.option("--gpus", metavar="NAME[:N]", help="Accelerators, such as H100:2."),
+            click.option("--gpus", metavar="NAME[:N]", help="Accelerators, such as H100:2; none for none."),
             click.option("--name", metavar="NAME", help="The job's name."),
             click.option(
                 "--timeout", type=length_of_time, metavar="TIME", help="End it after this long: 90, 30m, 2h."
             ),
-            click.option("--num-nodes", type=int, metavar="N", help="Number of nodes; only 1 can be run."),
+            click.option(
+                "--num-nodes", type=WholeNumber(), metavar="N", help="Number of nodes; only 1 can be run."
+            ),
             click.option(
                 "-e", "--env", multiple=True, metavar="NAME[=VALUE]",
                 help="Set an environment variable; without a value, to your own. Repeatable.",
@@ -122,7 +133,8 @@ def read_job(file: str, overrides: Sequence[str], options: JobOptions) -> JobCon
     """
     from trebuchet.files import load_job  # noqa: PLC0415 - brings yaml
 
-    named = {"--resources.cloud": options.cloud, "--resources.accelerators": options.gpus}
+    gpus = "null" if options.gpus is not None and options.gpus.lower() == "none" else options.gpus
+    named = {"--resources.cloud": options.cloud, "--resources.accelerators": gpus}
     given = [part for name, value in named.items() if value is not None for part in (name, value)]
     job = load_job(
         file,

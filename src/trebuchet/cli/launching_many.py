@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from trebuchet.cli.attached import exit_code_for, leaving_on_signals
 from trebuchet.cli.console import printable, tell, tell_note
 from trebuchet.cli.failures import exit_code_of
-from trebuchet.cli.fitting import MovingLine
+from trebuchet.cli.fitting import MovingLine, columns_of
 from trebuchet.cli.leaving import INTERRUPTED, Detached
 from trebuchet.cli.render import print_statuses, status_table, summary
 from trebuchet.cli.travelling import notes_of, travelling
@@ -50,7 +51,7 @@ def launch_many(
         else:
             launched.append(result)
     if launched and not detach:
-        tell(status_table(launched, now=time.time()))
+        tell(status_table(launched, now=time.time(), room=columns_of(sys.stderr)))
         return max(*codes, *map(exit_code_for, _stay(launcher, launched)))
     print_statuses(launched, form, now=time.time())
     return max(codes)

@@ -13,6 +13,7 @@ import click
 from trebuchet.cli.console import show, tell
 from trebuchet.cli.leaving import for_a_reader
 from trebuchet.cli.local_gc import gc
+from trebuchet.cli.numbers import WholeNumber
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import Verb, pass_session, session_options
 
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
     from trebuchet.engines.local import LocalDaemon
 
 
-@click.group(no_args_is_help=True)
+@click.group(invoke_without_command=True)
 @session_options
-def local() -> None:
+@click.pass_context
+def local(ctx: click.Context) -> None:
     """Look after the local engine.
 
     It runs sandboxes on this machine. Its daemon starts at the first use and leaves when idle;
     jobs go on without it.
     """
+    if ctx.invoked_subcommand is None:
+        show(ctx.get_help())
 
 
 @local.command(cls=Verb, examples=[("local status", "is it there, and where")])
@@ -72,8 +76,7 @@ def logs(session: Session) -> None:
 @local.command(
     cls=Verb,
     examples=[
-        ("local env", "what to set"),
-        ("local env | source /dev/stdin", 'set it in this shell; or: eval "$(trebuchet local env)"'),
+        ("local env", 'what to set; to set it in this shell: eval "$(trebuchet local env)"'),
     ],
 )
 @json_option
@@ -99,7 +102,7 @@ def env(session: Session, form: Form | None) -> None:
         ("local serve --state /tmp/modal", "another one, which shares nothing with it"),
     ],
 )
-@click.option("--port", type=click.IntRange(1, 65535), help="The port on 127.0.0.1. Default: any.")
+@click.option("--port", type=WholeNumber(1, 65535), help="The port on 127.0.0.1. Default: any.")
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from trebuchet.cli.asking import require_confirmation
 from trebuchet.cli.console import printable, show, tell
+from trebuchet.cli.jobfile import length_of_time
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.sizes import size
 from trebuchet.cli.verb import Verb, pass_session, session_options
@@ -28,6 +30,17 @@ _WORDS = {
 }
 
 
+def _age(text: str) -> float:
+    """How old something is, in seconds."""
+    try:
+        days = float(text)
+    except ValueError:
+        return length_of_time(text)
+    if not 0 <= days < float("inf"):
+        raise click.BadParameter(f"{text!r} is not a number of days of 0 or more.")
+    return days * _DAY_S
+
+
 @click.command(
     cls=Verb,
     examples=[
@@ -38,11 +51,11 @@ _WORDS = {
 )
 @click.option(
     "--older-than",
-    type=click.FloatRange(min=0),
-    default=30,
+    type=_age,
+    default="30d",
     show_default=True,
-    metavar="DAYS",
-    help="Of what may be wanted again, only what is older.",
+    metavar="TIME",
+    help="Of what may be wanted again, only what is older: 24h, 30d, 1w; a bare number is of days.",
 )
 @click.option("--volumes", is_flag=True, help="Volumes too. Nothing brings back what is in them.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
@@ -57,17 +70,17 @@ def gc(session: Session, form: Form | None, older_than: float, volumes: bool, ye
     from trebuchet.engines.local import LocalDaemon  # noqa: PLC0415 - for these verbs alone
 
     daemon = LocalDaemon(session.settings)
-    found = daemon.reclaimable(older_than_s=older_than * _DAY_S, volumes=volumes)
+    found = daemon.reclaimable(older_than_s=older_than, volumes=volumes)
     if form != "json":
         _show(found, volumes)
         if not found:
             return
         if not yes:
-            click.confirm("Remove it?", abort=True, err=True)
+            require_confirmation("Remove it?")
     elif not yes:
         print_json({"removed": False, "found": found, "bytes": _bytes(found)})
         return
-    gone = daemon.reclaim(older_than_s=older_than * _DAY_S, volumes=volumes)
+    gone = daemon.reclaim(older_than_s=older_than, volumes=volumes)
     if form == "json":
         print_json({"removed": True, "found": gone, "bytes": _bytes(gone)})
     else:

@@ -16,6 +16,7 @@ from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import tell, tell_note
 from trebuchet.cli.jobfile import length_of_time
 from trebuchet.cli.log_sinks import FileSink, JsonSink, LineSink, Sink, prefixes
+from trebuchet.cli.numbers import WholeNumber
 from trebuchet.cli.progress import what_it_waits_for
 from trebuchet.cli.verb import Verb, pass_session, session_options
 from trebuchet.errors import TrebuchetError
@@ -74,12 +75,12 @@ def pattern(text: str) -> re.Pattern[str]:
 )
 @click.argument("what", metavar="JOB|CLUSTER...", nargs=-1, required=True, shell_complete=known_jobs)
 @click.option("-f", "--follow", is_flag=True, help="Go on until it has ended.")
-@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines so far.")
+@click.option("--tail", type=WholeNumber(min=0), metavar="N", help="Only the last N lines so far.")
 @click.option(
     "--since", type=moment, metavar="TIME", help="Only what came after 10m ago, or an ISO 8601 time."
 )
 @click.option("--source", type=click.Choice(["stdout", "stderr", "system"]), help="Only this stream.")
-@click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Of this attempt; else of all.")
+@click.option("--attempt", type=WholeNumber(min=1), metavar="N", help="Of this attempt; else of all.")
 @click.option("--grep", type=pattern, metavar="REGEX", help="Only lines in which this is found.")
 @click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time.")
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trebuchet.cli.asking import confirmed
 from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import printable, show, tell, tell_note
 from trebuchet.cli.fitting import MovingLine
@@ -135,7 +136,7 @@ def rm(session: Session, what: tuple[str, ...], *, yes: bool) -> None:
     for job in jobs:
         held = _size_of_outputs(launcher, job.key)
         question = f"Delete the outputs of {printable(job.name)} ({job.key}), {held}, and its archived logs?"
-        if yes or click.confirm(question, err=True):
+        if yes or confirmed(question):
             launcher.outputs(job.key).remove()
             tell(f"deleted the outputs and the archived logs of {printable(job.name)} ({job.key})")
 

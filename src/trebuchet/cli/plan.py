@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         ("plan train.yaml --json", "for programs"),
     ],
 )
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @job_options
 @json_option
 @session_options

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from typing import TYPE_CHECKING
 
 import click
 
 from trebuchet.cli.console import printable
+from trebuchet.cli.fitting import columns_of
 from trebuchet.cli.render import duration
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _LABEL_WIDTH = 12
 _WIDTH = 100
+_NARROWEST = 40
 
 
 def plan_text(plan: Plan, job: JobConfig, sent: Sequence[Travelling]) -> str:
@@ -43,10 +46,17 @@ def plan_text(plan: Plan, job: JobConfig, sent: Sequence[Travelling]) -> str:
     return "\n".join(lines)
 
 
+def _width() -> int:
+    """The terminal's own, where there is one."""
+    return max(columns_of(sys.stdout) or _WIDTH, _NARROWEST)
+
+
 def _wrapped(label: str, text: str) -> list[str]:
     indent = " " * (_LABEL_WIDTH + 3)
     first = f"  {label:<{_LABEL_WIDTH}} "
-    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)
+    return textwrap.wrap(
+        text, _width(), initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+    )
 
 
 def _note(note: Note) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trebuchet.cli.asking import require_confirmation
 from trebuchet.cli.console import tell
 from trebuchet.cli.jobfile import length_of_time
 from trebuchet.cli.verb import Verb, pass_session, session_options
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     default="720h",
     show_default=True,
     metavar="TIME",
-    help="Keep what ended within this time.",
+    help="Keep what ended within this time: 24h, 30d, 1w.",
 )
 @click.option("--outputs", is_flag=True, help="Also jobs with outputs, and delete these; asks first.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -39,7 +40,7 @@ def prune(session: Session, older_than: int, *, outputs: bool, yes: bool) -> Non
     What runs stays, and so does what still has outputs.
     """
     if outputs and not yes:
-        click.confirm("Delete the outputs of all jobs that ended before that?", abort=True, err=True)
+        require_confirmation("Delete the outputs of all jobs that ended before that?")
     done = session.launcher.prune(older_than_s=older_than, outputs=outputs)
     tell(f"{_jobs(done.forgotten)} forgotten")
     if done.kept and not outputs:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import click
 
 from trebuchet.cli.console import printable, show
-from trebuchet.cli.fitting import padded, width
+from trebuchet.cli.fitting import columns_of, cut, fitting_columns, padded, width
 from trebuchet.status import JobState, Reason
 
 if TYPE_CHECKING:
@@ -76,18 +77,21 @@ def print_statuses(statuses: Sequence[JobStatus], form: Form | None, *, now: flo
         for status in statuses:
             show(status.id)
     elif statuses:
-        show(status_table(statuses, now=now))
+        show(status_table(statuses, now=now, room=columns_of(sys.stdout)))
 
 
-def status_table(statuses: Sequence[JobStatus], *, now: float) -> str:
-    """Jobs as a table for people."""
-    return table(_STATUS_COLUMNS, [_status_row(status, now) for status in statuses])
+def status_table(statuses: Sequence[JobStatus], *, now: float, room: int | None) -> str:
+    """Jobs as a table for people, made to fit so many columns of a terminal; None where there is none."""
+    return table(_STATUS_COLUMNS, [_status_row(status, now) for status in statuses], room=room)
 
 
-def live_table(statuses: Sequence[JobStatus], *, now: float, more: Sequence[Sequence[str]]) -> str:
+def live_table(
+    statuses: Sequence[JobStatus], *, now: float, more: Sequence[Sequence[str]], room: int | None = None
+) -> str:
     """Jobs with what each takes and said last; less of the rest than `print_statuses`, to fit a terminal."""
     rows = [(*_live_row(status, now), *cells) for status, cells in zip(statuses, more, strict=True)]
-    return table(("JOB", "NAME", "STATE", "EXIT", "FOR", "WHY", "CPU", "MEMORY", "GPU", "SAID LAST"), rows)
+    columns = ("JOB", "NAME", "STATE", "EXIT", "FOR", "WHY", "CPU", "MEMORY", "GPU", "SAID LAST")
+    return table(columns, rows, room=room)
 
 
 def _live_row(status: JobStatus, now: float) -> tuple[str, ...]:
@@ -172,11 +176,21 @@ def duration(seconds: float) -> str:
     return f"{whole}s"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns side by side. One that says nothing in any row is left out."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, room: int | None = None) -> str:
+    """Columns side by side. One that says nothing in any row is left out.
+
+    Args:
+        columns: Their heads.
+        rows: Their cells.
+        room: How wide it may be, for a terminal; None for as wide as it is.
+    """
     kept = [index for index in range(len(columns)) if any(row[index] not in {"", _NOTHING} for row in rows)]
     lines = [[line[index] for index in kept] for line in (columns, *rows)]
     widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
+    if room is not None:
+        fitted = fitting_columns(lines[0], widths, room)
+        lines = [[cut(line[index], columns) for index, columns in fitted] for line in lines]
+        widths = [columns for _, columns in fitted]
     return "\n".join("  ".join(map(padded, line, widths)).rstrip() for line in lines)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trebuchet.cli.completion import known_jobs
-from trebuchet.cli.console import tell, tell_note
+from trebuchet.cli.console import printable, tell, tell_note
 from trebuchet.cli.jobfile import length_of_time
 from trebuchet.cli.render import duration, form_options, metadata_of, print_statuses
 from trebuchet.cli.verb import Verb, pass_session, session_options
@@ -106,7 +106,7 @@ def status(
     shown = look()
     print_statuses(shown, form, now=time.time())
     if not shown and form is None:
-        _tell_there_is_nothing(filtered=bool(launcher.jobs(cloud=cloud)))
+        _tell_there_is_nothing(cloud, filtered=bool(launcher.jobs(cloud=cloud)))
     _tell_what_is_stale(shown)
 
 
@@ -138,8 +138,10 @@ def _is_recent(status: JobStatus, now: float) -> bool:
     return not status.done or status.end_at is None or now - status.end_at < _RECENT_S
 
 
-def _tell_there_is_nothing(*, filtered: bool) -> None:
-    if filtered:
+def _tell_there_is_nothing(cloud: str | None, *, filtered: bool) -> None:
+    if cloud is not None and not filtered:
+        tell(f"No jobs on {printable(cloud)}.")
+    elif filtered:
         tell("No such jobs; all there ever were: trebuchet status --all")
     else:
         tell("No jobs yet. To launch one: trebuchet up examples/digits.yaml")

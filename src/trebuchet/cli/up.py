@@ -65,7 +65,7 @@ def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ("up --retry k3f9", "a finished job once more, as it was written down"),
     ],
 )
-@click.argument("files", metavar="FILE...", nargs=-1)
+@click.argument("files", metavar="FILE...", nargs=-1, type=click.Path())
 @click.option("-c", "--cluster", metavar="NAME", help="A label for this job and its like.")
 @click.option(
     "--retry", metavar="JOB", help="Launch this finished job once more; its values are to be given again."
@@ -131,7 +131,7 @@ def _launch_many(
     cls=JobFileVerb,
     examples=[("run eval.yaml -c nightly", "another job beside those of nightly")],
 )
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @click.option("-c", "--cluster", metavar="NAME", required=True, help="The label; it must be in use.")
 @_launch_options
 @pass_session

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from trebuchet.cli.background import in_background
-from trebuchet.cli.console import printable
-from trebuchet.cli.fitting import cut
+from trebuchet.cli.console import is_dumb, printable
+from trebuchet.cli.fitting import columns_of, cut
 from trebuchet.cli.leaving import Detached
 from trebuchet.cli.meters import Meters, Taken
 from trebuchet.cli.render import live_table
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trebuchet.status import JobStatus
 
 _PAUSE_S = 2.0
+_NONE = "No such jobs."
 _AT_ONCE = 8
 _HOME, _CLEAR_BELOW, _CLEAR_LINE = "\x1b[H", "\x1b[J", "\x1b[K"
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -44,7 +45,7 @@ def watch_statuses(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) 
         Detached: Ctrl-C came.
         UsageError: There is no terminal.
     """
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() or is_dumb():
         raise click.UsageError("--watch draws on a terminal. For programs: trebuchet wait, or status --json.")
     picture = ""
     sys.stdout.write(_ENTER)
@@ -65,7 +66,8 @@ def _pictures(launcher: Launcher, look: Callable[[], Sequence[JobStatus]]) -> It
         while True:
             statuses = sorted(look(), key=lambda status: status.done)  # What goes on is what is watched.
             more = list(pool.map(partial(_more, launcher, meters), statuses))
-            table = live_table(statuses, now=time.time(), more=more) if statuses else "No such jobs."
+            room = columns_of(sys.stdout)
+            table = live_table(statuses, now=time.time(), more=more, room=room) if statuses else _NONE
             yield f"{time.strftime('%H:%M:%S')}   Ctrl-C leaves\n\n{table}"
             time.sleep(_PAUSE_S)
 

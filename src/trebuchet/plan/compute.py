@@ -20,7 +20,7 @@ VCPUS_PER_CORE = 2
 
 _VCPUS_PER_GPU = 4
 _GIB_PER_GPU = 16
-_WHY_DEFAULT = "the file names none, and Modal's own default is too small for a GPU job"
+_WHY_DEFAULT = "the file names none, and too little would be given by default for a GPU job"
 
 _ABSURD = 1e9
 
