@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -75,3 +76,15 @@ def test_a_late_answer_is_late(faulty: Engine) -> None:
 def test_a_list_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
         Faults(text)
+
+
+@pytest.mark.parametrize("pattern", ["SandboxCraete*", "sandboxcreatev2", "Sandbox", ""])
+def test_a_pattern_that_no_served_call_fits_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="No call that is served here is called"):
+        Faults(json.dumps([{"call": pattern, "action": "refuse"}]))
+
+
+def test_a_typing_error_in_a_call_is_answered_with_the_call_that_was_meant() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'SandboxCreateV2'"):
+        Faults(json.dumps([{"call": "SandboxCraeteV2", "action": "refuse"}]))
+    Faults(json.dumps([{"call": "SandboxCreateV2", "action": "refuse"}, {"call": "*", "action": "delay"}]))

@@ -89,6 +89,7 @@ def test_environment_processes_and_the_sdk_are_as_they_were(project: Project) ->
         """
 import os
 import modal
+import pytest
 
 def create():
     app = modal.App.lookup("mine", create_if_missing=True)
@@ -120,6 +121,13 @@ def test_gpus_are_pretended_and_may_be_had_by_others(fresh_modal_server):
     sandbox = modal.Sandbox.create("true", app=app, image=modal.Image.debian_slim(), gpu="H100:8")
     sandbox.wait()
     assert sandbox.returncode == 0
+
+def test_what_could_never_happen_is_refused(modal_server):
+    with pytest.raises(ValueError, match="SandboxCraete"):
+        modal_server.set_faults(modal_server.fault("SandboxCraete*"))
+    for held in ({"Z9": 1}, {"H100": 80}, {"H100": -1}):
+        with pytest.raises(Exception, match="cannot be held: this machine has"):
+            modal_server.hold_gpus(**held)
 """,
     )
     project.write(
@@ -131,7 +139,7 @@ def pytest_sessionfinish():
     assert "MODAL_SERVER_URL" not in os.environ
 """,
     )
-    assert "4 passed" in project.run()
+    assert "5 passed" in project.run()
     assert project.left() == []
 
 

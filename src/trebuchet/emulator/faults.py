@@ -7,6 +7,7 @@ A list of them comes from `TREBUCHET_FAULTS` as JSON, and can be replaced while 
 from __future__ import annotations
 
 import asyncio
+import difflib
 import fnmatch
 import json
 from dataclasses import dataclass
@@ -48,8 +49,10 @@ class Fault:
     after: int = 0
 
     def __post_init__(self) -> None:
+        """Refuse what could never strike: a test that waits for it would prove nothing."""
         if self.action not in get_args(Action) or self.status not in Status.__members__:
             raise ValueError(f"There is no fault with action {self.action!r} and status {self.status!r}.")
+        _require_served(self.call)
 
     def strikes(self, call: str) -> bool:
         """Whether this call goes wrong; counts it."""
@@ -61,6 +64,19 @@ class Fault:
         if self.times is not None:
             self.times -= 1
         return self.times is None or self.times >= 0
+
+
+def _require_served(pattern: str) -> None:
+    from trebuchet.emulator import rpc  # noqa: PLC0415 - its handlers come with it, and most engines have no faults
+    from trebuchet.emulator.rpc.registry import CONTROL, ROUTER  # noqa: PLC0415 - as above
+
+    rpc.load()
+    served = [*CONTROL.methods, *ROUTER.methods]
+    if any(fnmatch.fnmatchcase(name, pattern) for name in served):
+        return
+    near = difflib.get_close_matches(pattern.rstrip("*"), served, n=1)
+    told = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"No call that is served here is called {pattern!r}.{told}")
 
 
 class Faults:

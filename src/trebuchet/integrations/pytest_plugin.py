@@ -53,11 +53,19 @@ class ModalServer:
         return self._engine.alive()
 
     def set_faults(self, *faults: Mapping[str, object]) -> None:
-        """Let these things go wrong from now on, and nothing else; see `fault`."""
+        """Let these things go wrong from now on, and nothing else; see `fault`.
+
+        Raises:
+            ValueError: One of them could never happen: no call is served that fits its pattern, say.
+        """
         self._engine.set_faults([dict(fault) for fault in faults])
 
     def hold_gpus(self, **held: int) -> None:
-        """Let so many GPUs of each type be had by others (`H100=8`): who asks must wait. None frees all."""
+        """Let so many GPUs of each type be had by others (`H100=8`): who asks must wait. None frees all.
+
+        Raises:
+            InvalidError: There are not so many of a type.
+        """
         self._engine.hold_gpus(held)
 
     @staticmethod

@@ -82,7 +82,16 @@ class GpuPool:
         self._lent.difference_update(indices)
 
     def hold(self, held: Mapping[str, int]) -> None:
-        """Keep so many of each type from being lent, as if others had them; replaces what was held before."""
+        """Keep so many of each type from being lent, as if others had them; replaces what was held before.
+
+        Raises:
+            InvalidError: There are not so many of a type here.
+        """
+        here = Counter(name.upper() for name in self._names)
+        for name, count in held.items():
+            if not 0 <= count <= here[name.upper()]:
+                has = ", ".join(f"{many} x {one}" for one, many in sorted(self.has.items())) or "no GPU"
+                raise InvalidError(f"{count} x {name} cannot be held: this machine has {has}.")
         self._held = Counter({name.upper(): count for name, count in held.items()})
 
     def _free(self, wanted: str) -> list[int]:
