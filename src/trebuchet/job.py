@@ -62,6 +62,7 @@ class JobResources:
         memory: GiB: `32`, `"32+"`, `"64GB"`, or `"2x"` (GiB per vCPU).
         disk_size: GiB.
         image_id: `docker:REF`.
+        priority: From -1000 to 1000; of jobs that wait for this machine, higher ones start first.
         any_of: Alternatives in order of preference, each overriding the fields above it names.
     """
 
@@ -80,6 +81,7 @@ class JobResources:
     config_overrides: Mapping[str, Any] | None = None
     ports: Sequence[int | str] | int | str | None = None
     labels: Mapping[str, str] | None = None
+    priority: int | str | None = None
     any_of: Sequence[Mapping[str, Any]] = ()
 
 

@@ -66,7 +66,11 @@ def test_a_cloud_without_jobs_is_named(trebuchet: Callable[..., Any], job_file: 
 
 
 def test_help_is_found_under_its_name_and_a_group_alone_shows_its_own(trebuchet: Callable[..., Any]) -> None:
-    for words, same in (([], ["--help"]), (["up"], ["up", "--help"]), (["local", "gc"], ["local", "gc", "-h"])):
+    for words, same in (
+        ([], ["--help"]),
+        (["up"], ["up", "--help"]),
+        (["local", "gc"], ["local", "gc", "-h"]),
+    ):
         answer = trebuchet("help", *words)
         assert (answer.code, answer.out) == (0, trebuchet(*same).out)
     assert trebuchet("help", "nosuch").code == 201

@@ -222,3 +222,9 @@ def test_no_label_passes_as_a_tag_of_our_own_whatever_these_begin_with(name: str
 def test_an_output_without_a_value_is_refused() -> None:
     with pytest.raises(PlanError, match="a path among them is empty"):
         make_plan(job_from_text("run: x\noutputs: [~]\n", "job.yaml"), cloud="modal")
+
+
+def test_a_priority_is_set_from_python() -> None:
+    job = JobConfig(run="true", resources=JobResources(cloud="local", priority=5))
+    [spec] = make_plan(job, cloud="local").candidates
+    assert spec.tags["trebuchet-priority"] == "5"

@@ -9,6 +9,7 @@ launcher.cancel(status.id, "local", "my-cluster")
 
 from __future__ import annotations
 
+from trebuchet.job import JobConfig, JobResources, StorageMount
 from trebuchet.launcher.clouds import Cloud, LocalCloud, ModalCloud
 from trebuchet.launcher.clusters import Cluster, ModalCluster
 from trebuchet.launcher.default import (
@@ -34,11 +35,14 @@ from trebuchet.launcher.launcher import Launcher
 __all__ = [
     "Cloud",
     "Cluster",
+    "JobConfig",
     "JobHandle",
+    "JobResources",
     "Launcher",
     "LocalCloud",
     "ModalCloud",
     "ModalCluster",
+    "StorageMount",
     "attach",
     "cancel",
     "down",

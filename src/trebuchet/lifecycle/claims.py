@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from trebuchet.settings import make_missing_folder
 
@@ -34,7 +34,7 @@ class Claims:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._file: TextIO | None = None
+        self._file: int | None = None
         self._token = ""
         self._pid = 0
 
@@ -45,7 +45,8 @@ class Claims:
                 make_missing_folder(self._folder)
                 self._token = secrets.token_hex(8)
                 # The parent's file stays open in a child; closing it here would not free the parent's lock.
-                self._file = (self._folder / self._token).open("w", encoding="ascii")
+                # A bare descriptor: it stays open until the process ends, where an object would complain.
+                self._file = os.open(self._folder / self._token, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 fcntl.lockf(self._file, fcntl.LOCK_EX)
                 self._pid = _made_here[self._token] = os.getpid()
             return self._token
@@ -73,5 +74,5 @@ class Claims:
                 _made_here.pop(self._token, None)
                 with suppress(FileNotFoundError):
                     (self._folder / self._token).unlink()
-                self._file.close()
+                os.close(self._file)
             self._file, self._token, self._pid = None, "", 0

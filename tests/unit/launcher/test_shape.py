@@ -33,6 +33,12 @@ def test_up_gives_a_cluster_and_a_status(bench: Bench) -> None:
     assert [job.state for job in cluster.get_jobs()] == [JobState.CANCELLED]
 
 
+def test_the_names_that_oumi_code_takes_from_its_launcher_are_there() -> None:
+    assert functions.JobConfig is trebuchet.JobConfig
+    assert functions.JobResources is trebuchet.JobResources
+    assert functions.StorageMount is trebuchet.StorageMount
+
+
 def test_another_job_joins_a_cluster_that_exists(bench: Bench) -> None:
     cluster, first = bench.launcher.up(bench.job("true"), bench.cluster)
     second = bench.launcher.run(bench.job("true"), bench.cluster)
