@@ -25,8 +25,9 @@ HEAD = """\
 Made from the code by `docs/make_cli_reference.py`; a test fails when it is out of date.
 
 Data goes to stdout, everything else to stderr. What the exit codes mean stands in
-[exit-codes.md](exit-codes.md). A JOB is named by its key, by any of its sandboxes' ids, or by the
-beginning of either, where that is unique.
+[exit-codes.md](exit-codes.md). A JOB is named by its key, by any of its sandboxes' ids, by the beginning of
+either, where that is unique, or by its name, which means the newest job of that name. Where a word may mean
+several of these, it means the first.
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -60,14 +59,14 @@ def test_one_ledger_holds_the_jobs_of_both_clouds(
     for cloud in ("local", "modal"):
         assert trebuchet("up", path, "-d", "-c", cluster, "--cloud", cloud, **far).code == 0
     statuses = trebuchet("status", cluster, "--json", **far).json
-    assert {json.loads(status["metadata"])["cloud"] for status in statuses} == {"local", "modal"}
+    assert {status["metadata"]["cloud"] for status in statuses} == {"local", "modal"}
     assert {status["state"] for status in statuses} <= {"PENDING", "RUNNING"}
     for cloud in ("local", "modal"):
         [only] = trebuchet("status", cluster, "--cloud", cloud, "--json", **far).json
-        assert json.loads(only["metadata"])["cloud"] == cloud
+        assert only["metadata"]["cloud"] == cloud
     assert trebuchet("down", cluster, "--cloud", "modal", **far).code == 0
     states = {
-        json.loads(status["metadata"])["cloud"]: status["done"]
+        status["metadata"]["cloud"]: status["done"]
         for status in trebuchet("status", cluster, "--json", **far).json
     }
     assert states == {"local": False, "modal": True}

@@ -110,8 +110,9 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 def root(ctx: click.Context) -> None:
     """Run job files in sandboxes: on Modal, or on this machine.
 
-    A JOB is named by its key, by its sandbox's id, or by the beginning of either. Start with
-    "trebuchet up examples/digits.yaml"; "trebuchet COMMAND --help" shows examples of each command.
+    A JOB is named by its key, by its sandbox's id, by the beginning of either, or by its name, which
+    means the newest of that name. Start with "trebuchet up examples/digits.yaml"; "trebuchet COMMAND
+    --help" shows examples of each command.
     """
     if ctx.invoked_subcommand is None:
         show(ctx.get_help())

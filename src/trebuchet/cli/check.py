@@ -10,6 +10,7 @@ import click
 
 from trebuchet.cli.console import show
 from trebuchet.cli.jobfile import JobOptions, job_options, read_job
+from trebuchet.cli.lacking import as_if_given, what_is_lacking
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
 from trebuchet.errors import JobFileError, PlanError, TrebuchetError
@@ -34,6 +35,7 @@ class Verdict:
         notes: What the user should know, where it runs.
         refusals: Why it does not run; empty where it does.
         account: Every leaf key, and what became of it; empty where it is refused.
+        needs: What a launch has to be given besides, among the notes too; None for nothing.
         refused_with: The error's exit code; 0 where it runs.
     """
 
@@ -41,6 +43,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     account: dict[str, str]
+    needs: str | None = None
     refused_with: int = 0
 
     @property
@@ -82,7 +85,8 @@ def check(
 
 def _verdict(session: Session, file: str, overrides: Sequence[str], options: JobOptions) -> Verdict:
     try:
-        planned = session.launcher.plan(read_job(file, overrides, options))
+        job, lacking = as_if_given(read_job(file, overrides, options))
+        planned = session.launcher.plan(job)
         missing = list(_missing(planned))
     except (JobFileError, PlanError) as error:
         refusals = tuple(str(problem) for problem in error.problems)
@@ -91,7 +95,9 @@ def _verdict(session: Session, file: str, overrides: Sequence[str], options: Job
         told = f"{error} ({error.hint})" if error.hint else str(error)
         return Verdict(file=file, refusals=(told,), account={}, refused_with=error.exit_code)
     notes = (f"{note.field}: {note.done}, {note.why}" for note in planned.notes)
-    return Verdict(file=file, notes=(*notes, *missing), account={**planned.account})
+    needs = what_is_lacking(lacking) if lacking else None
+    told = (*notes, *missing, *([needs] if needs else []))
+    return Verdict(file=file, notes=told, account={**planned.account}, needs=needs)
 
 
 def _missing(planned: Plan) -> Iterator[str]:
@@ -119,5 +125,7 @@ def _record(verdict: Verdict) -> dict[str, Any]:
 
 def _line(verdict: Verdict) -> str:
     told = f"{verdict.file}: {click.style(verdict.word, fg=_COLOURS[verdict.word])}"
-    why = "; ".join(verdict.refusals) or (f"{len(verdict.notes)}, see plan" if verdict.notes else "")
+    others = len(verdict.notes) - (verdict.needs is not None)
+    facts = [*verdict.refusals, *([verdict.needs] if verdict.needs else [])]
+    why = "; ".join([*facts, *([f"{others}, see plan"] if others else [])])
     return f"{told} ({why})" if why else told

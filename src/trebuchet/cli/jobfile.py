@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from trebuchet.cli.numbers import WholeNumber
+from trebuchet.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
+_STDIN = "<stdin>"
 _WEEKS = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?w")
 
 
@@ -125,25 +128,32 @@ def job_options(function: Function) -> Function:
 
 
 def read_job(file: str, overrides: Sequence[str], options: JobOptions) -> JobConfig:
-    """Read a job file as this command line wants it.
+    """Read a job file, or stdin for `-`, as this command line wants it.
 
     Raises:
         JobFileError: With every fault of the file.
         UsageError: For an environment variable that cannot be set.
     """
-    from trebuchet.files import load_job  # noqa: PLC0415 - brings yaml
+    from trebuchet.files import job_from_text, load_job  # noqa: PLC0415 - brings yaml
 
     gpus = "null" if options.gpus is not None and options.gpus.lower() == "none" else options.gpus
     named = {"--resources.cloud": options.cloud, "--resources.accelerators": gpus}
     given = [part for name, value in named.items() if value is not None for part in (name, value)]
-    job = load_job(
-        file,
-        overrides=[*overrides, *given],
-        dialect=options.dialect,
-        task=options.task,
-        as_task=options.as_task,
-    )
+    how: dict[str, Any] = {
+        "overrides": [*overrides, *given],
+        "dialect": options.dialect,
+        "task": options.task,
+        "as_task": options.as_task,
+    }
+    job = job_from_text(_from_stdin(), _STDIN, **how) if file == "-" else load_job(file, **how)
     return with_options(job, options)
+
+
+def _from_stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError("The job file on stdin is not UTF-8.") from None
 
 
 def with_options(job: JobConfig, options: JobOptions) -> JobConfig:

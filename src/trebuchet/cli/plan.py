@@ -8,6 +8,7 @@ import click
 
 from trebuchet.cli.console import show
 from trebuchet.cli.jobfile import JobOptions, job_options, read_job
+from trebuchet.cli.lacking import as_if_given
 from trebuchet.cli.plan_text import plan_text
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.travelling import travelling
@@ -36,17 +37,18 @@ if TYPE_CHECKING:
 def plan(ctx: click.Context, session: Session, file: str, form: Form | None, **options: Any) -> None:
     """Show what "up" would ask for, and create nothing.
 
-    Environment variables are shown by name, never by value.
+    Environment variables are shown by name, never by value, and secrets need none yet.
     """
-    job = read_job(file, ctx.meta[OVERRIDES], JobOptions(**options))
+    job, lacking = as_if_given(read_job(file, ctx.meta[OVERRIDES], JobOptions(**options)))
     planned = session.launcher.plan(job)
     sent = travelling(planned, state=session.settings.home)
     if form == "json":
         from trebuchet.plan.export import plan_to_dict  # noqa: PLC0415 - for JSON alone
 
-        print_json({**plan_to_dict(planned), "files": [_counted(one) for one in sent]})
+        files = [_counted(one) for one in sent]
+        print_json({**plan_to_dict(planned), "files": files, "lacking": lacking})
     else:
-        show(plan_text(planned, job, sent))
+        show(plan_text(planned, job, sent, lacking))
 
 
 def _counted(one: Travelling) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import click
 
 from trebuchet.cli.console import printable
 from trebuchet.cli.fitting import columns_of
+from trebuchet.cli.lacking import what_is_lacking
 from trebuchet.cli.render import duration
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ _WIDTH = 100
 _NARROWEST = 40
 
 
-def plan_text(plan: Plan, job: JobConfig, sent: Sequence[Travelling]) -> str:
+def plan_text(plan: Plan, job: JobConfig, sent: Sequence[Travelling], lacking: Sequence[str] = ()) -> str:
     """What would be asked of the control plane, and every note. Names of variables, never values.
 
     Args:
         plan: What would be asked.
         job: What was wanted.
         sent: The plan's uploads, counted.
+        lacking: Secrets that have no value yet.
     """
     first = plan.candidates[0]
     lines = [
@@ -40,6 +42,8 @@ def plan_text(plan: Plan, job: JobConfig, sent: Sequence[Travelling]) -> str:
     ]
     lines += [line for label, text in _rows(plan, job, first, sent) for line in _wrapped(label, text)]
     notes = [f"  {click.style(note.field, bold=True)}: {_note(note)}" for note in plan.notes]
+    if lacking:
+        notes.append(f"  {click.style('secrets', bold=True)}: {what_is_lacking(lacking)}")
     notes += [f"  {printable(left)}" for one in sent for left in one.left_out()]
     if notes:
         lines += ["", "Notes", *notes]

@@ -48,7 +48,7 @@ def print_json(value: Any) -> None:
 
 
 def status_record(status: JobStatus) -> dict[str, Any]:
-    """A job's status with the field names of `JobStatus`, as JSON can hold it."""
+    """A job's status with the field names of `JobStatus`, as JSON can hold it; the metadata as an object."""
     return {
         "name": status.name,
         "id": status.id,
@@ -56,7 +56,7 @@ def status_record(status: JobStatus) -> dict[str, Any]:
         "status": status.status,
         "state": status.state.value,
         "done": status.done,
-        "metadata": status.metadata,
+        "metadata": metadata_of(status),
         "key": status.key,
         "reason": status.reason,
         "exit_code": status.exit_code,

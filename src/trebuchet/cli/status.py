@@ -11,6 +11,7 @@ import click
 from trebuchet.cli.completion import known_jobs
 from trebuchet.cli.console import printable, tell, tell_note
 from trebuchet.cli.jobfile import length_of_time
+from trebuchet.cli.numbers import WholeNumber
 from trebuchet.cli.render import duration, form_options, metadata_of, print_statuses
 from trebuchet.cli.verb import Verb, pass_session, session_options
 from trebuchet.errors import ClusterNotFoundError
@@ -31,12 +32,12 @@ _RECENT_S = 86_400
     cls=Verb,
     examples=[
         ("status", "unfinished jobs, and those that ended within a day"),
-        ("status nightly", "one job, or all jobs of a cluster"),
+        ("status nightly k3f9", "all jobs of a cluster, and one job"),
         ("status --all --state failed", "everything that ever failed"),
         ("status --json | jq -r '.[].id'", "for programs"),
     ],
 )
-@click.argument("what", metavar="[JOB|CLUSTER]", required=False, shell_complete=known_jobs)
+@click.argument("what", metavar="[JOB|CLUSTER...]", nargs=-1, shell_complete=known_jobs)
 @click.option("--cluster", metavar="NAME", help="Only jobs of this cluster.")
 @click.option("--cloud", metavar="CLOUD", help="Only jobs on this cloud: modal or local.")
 @click.option(
@@ -50,6 +51,7 @@ _RECENT_S = 86_400
     "--since", type=length_of_time, metavar="TIME", help="Only jobs launched within this time: 90m, 24h."
 )
 @click.option("-a", "--all", "everything", is_flag=True, help="Old ones too.")
+@click.option("-n", "--limit", type=WholeNumber(min=1), metavar="N", help="Only the N newest of these.")
 @click.option("--cached", is_flag=True, help="As last seen; ask no control plane.")
 @click.option(
     "-w", "--watch", is_flag=True, help="Keep it up to date, with what each job takes and said last."
@@ -60,12 +62,13 @@ _RECENT_S = 86_400
 def status(
     session: Session,
     *,
-    what: str | None,
+    what: tuple[str, ...],
     cluster: str | None,
     cloud: str | None,
     state: tuple[str, ...],
     name: str | None,
     since: int | None,
+    limit: int | None,
     form: Form | None,
     everything: bool,
     cached: bool,
@@ -79,17 +82,22 @@ def status(
     if everything and not cached:
         for name_of_cloud, why in launcher.adopt_everywhere(cloud).items():
             tell_note(f"what other machines launched on {name_of_cloud} is not known: {why}")
-    cluster, job = _cluster_or_job(launcher, what, cluster, cloud)
+    asked = [_cluster_or_job(launcher, word, cluster, cloud) for word in what] or [(cluster, None)]
 
     def look() -> list[JobStatus]:
         """Those to be shown."""
         now = time.time()
         only_recent = not (everything or what or cluster or state or name or since)
         ended_since = now - _RECENT_S if only_recent else None
-        by_cloud = launcher.status(cloud, cluster, job, cached=cached, ended_since=ended_since)
-        statuses = [each for group in by_cloud.values() for each in group]
+        found = {
+            each.key or each.id: each
+            for one, job in asked
+            for group in launcher.status(cloud, one, job, cached=cached, ended_since=ended_since).values()
+            for each in group
+        }
+        statuses = list(found.values())
         statuses.sort(key=lambda each: each.submit_time or now, reverse=True)
-        return [
+        shown = [
             each
             for each in statuses
             if (not state or each.state.value in state)
@@ -97,6 +105,7 @@ def status(
             and (since is None or _age(each, now) <= since)
             and (not only_recent or _is_recent(each, now))
         ]
+        return shown[:limit]
 
     if watch:
         from trebuchet.cli.watching import watch_statuses  # noqa: PLC0415 - for this option alone
@@ -111,10 +120,10 @@ def status(
 
 
 def _cluster_or_job(
-    launcher: Launcher, what: str | None, cluster: str | None, cloud: str | None
+    launcher: Launcher, what: str, cluster: str | None, cloud: str | None
 ) -> tuple[str | None, str | None]:
     """A word may name a cluster or a job. A cluster's name wins: a job's key is seldom chosen."""
-    if what is None or cluster is not None:
+    if cluster is not None:
         return cluster, what
     if launcher.jobs(cluster=what) or (cloud is not None and _was_launched_elsewhere(launcher, what, cloud)):
         return what, None

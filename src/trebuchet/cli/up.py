@@ -62,6 +62,7 @@ def _launch_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ("up train.yaml -c nightly --secret HF_TOKEN", "under a label, with your own HF_TOKEN"),
         ("up train.yaml --resources.cpus 8 --envs.SEED 7", "override any field of the file"),
         ("up a.yaml b.yaml c.yaml -d", "several at once"),
+        ("up - < train.yaml", "a job file from a pipe"),
         ("up --retry k3f9", "a finished job once more, as it was written down"),
     ],
 )

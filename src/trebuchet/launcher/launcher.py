@@ -235,7 +235,7 @@ class Launcher(LogAccess, Upkeep):
         return jobs
 
     def find(self, ref: str, *, cached: bool = False) -> JobStatus:
-        """One job by its key, an id of any attempt, a unique prefix of either; else the newest of a cluster.
+        """One job by its key, an id of any attempt, a unique prefix; the newest of a cluster, or of a name.
 
         Raises:
             JobNotFoundError: There is none, or a prefix fits several (the hint names them).

@@ -24,9 +24,10 @@ def no_cluster(name: str) -> ClusterNotFoundError:
 
 
 def find_job(launcher: Launcher, ref: str, *, cached: bool) -> Job:
-    """The job that a key, a sandbox id, a cluster's name or a unique prefix means, in this order.
+    """The job that a key, a sandbox id, a cluster's name, a unique prefix or a name means, in this order.
 
-    A whole name goes before a beginning: a key is drawn by chance, and may begin with a cluster's name.
+    Of a cluster it is the newest, and so it is of several jobs of a name. A whole name goes before a
+    beginning: a key is drawn by chance, and may begin with a cluster's name.
 
     Raises:
         JobNotFoundError: There is none, or there are several.
@@ -42,6 +43,8 @@ def find_job(launcher: Launcher, ref: str, *, cached: bool) -> Job:
         job = ledger.job(key)
         if job is not None:
             return job
+    for job in ledger.jobs(name=ref, limit=1):
+        return job
     if not cached and (job := _adopt(launcher, ref)) is not None:
         return job
     raise JobNotFoundError(f"There is no job {ref!r}.", hint="`trebuchet status` shows those there are.")
@@ -61,22 +64,32 @@ def find_jobs(launcher: Launcher, ref: str) -> list[Job]:
 
 
 def find_to_end(launcher: Launcher, ref: str) -> Job:
-    """The one job that is meant to end: of a cluster the only one that has not ended.
+    """The one job that is meant to end: of a cluster, or of a name, the only one that has not ended.
 
     Raises:
         JobNotFoundError: There is none, or there are several.
-        UsageError: It is a cluster with several unfinished jobs, and nobody said which.
+        UsageError: It is a cluster with several unfinished jobs, or the name of several.
     """
-    jobs = find_jobs(launcher, ref)
+    jobs = _may_end(launcher, ref)
     if len(jobs) > 1:  # As last seen; some may have ended since.
-        refresh.refresh(launcher.contexts, jobs, cluster=ref)
-        jobs = find_jobs(launcher, ref)
+        refresh.refresh(launcher.contexts, jobs)
+        jobs = _may_end(launcher, ref)
     if len(jobs) > 1:
+        keys = ", ".join(job.key for job in jobs[:5])
+        is_cluster = bool(launcher.contexts.ledger.jobs(cluster=ref, limit=1))
         raise UsageError(
-            f"{ref} is a cluster with {len(jobs)} unfinished jobs.",
-            hint=f"all of them: trebuchet stop {ref}; or name one: {', '.join(job.key for job in jobs[:5])}",
+            f"{ref} is {'a cluster with' if is_cluster else 'the name of'} {len(jobs)} unfinished jobs.",
+            hint=f"all of them: trebuchet stop {ref}; or one: {keys}" if is_cluster else f"say which: {keys}",
         )
     return jobs[0]
+
+
+def _may_end(launcher: Launcher, ref: str) -> list[Job]:
+    """Those that `find_to_end` chooses from."""
+    jobs, ledger = find_jobs(launcher, ref), launcher.contexts.ledger
+    if ledger.resolve(ref, limit=1) or ledger.jobs(cluster=ref, limit=1):
+        return jobs
+    return ledger.jobs(name=ref, unfinished=True) or jobs
 
 
 def _adopt(launcher: Launcher, ref: str) -> Job | None:

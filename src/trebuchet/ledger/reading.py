@@ -58,6 +58,7 @@ class Reading:
         *,
         cloud: str | None = None,
         cluster: str | None = None,
+        name: str | None = None,
         unfinished: bool = False,
         watched: bool = False,
         ended_since: float | None = None,
@@ -84,6 +85,9 @@ class Reading:
                 "(SELECT key FROM sandboxes WHERE sandbox_id = ? UNION SELECT ?)))"
             )
             values += [cluster] * 3
+        if name is not None:
+            conditions.append("jobs.name = ?")
+            values.append(name)
         if unfinished:
             conditions.append("jobs.end_at IS NULL")
         if watched:
