@@ -56,6 +56,16 @@ def test_outputs_are_listed_pulled_printed_and_deleted(
     assert trebuchet("outputs", key, "--json").json == []
 
 
+def test_a_log_says_that_its_archive_was_deleted(
+    trebuchet: Callable[..., Any], job_file: Callable[..., str]
+) -> None:
+    key = trebuchet("up", job_file("echo said"), "-d", "--json").json["key"]
+    assert "deleted" not in trebuchet("logs", "-f", key).err
+    assert trebuchet("rm", "-y", key).code == 0
+    assert f"the archived log of {key} was deleted" in trebuchet("logs", key).err
+    assert "removed" in trebuchet("events", key).out
+
+
 def test_a_running_job_keeps_its_outputs(trebuchet: Callable[..., Any], job_file: Callable[..., str]) -> None:
     key = trebuchet("up", job_file("echo x >/outputs/x; sleep 600"), "-d", "--json").json["key"]
     answer = trebuchet("rm", "-y", key)

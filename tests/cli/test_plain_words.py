@@ -59,6 +59,18 @@ def test_a_relative_state_folder_in_a_folder_that_is_gone_is_named(tmp_path: Pat
     assert "TREBUCHET_HOME is a relative path, 'state'" in answer.stderr
 
 
+def test_a_moment_in_an_event_is_told_as_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    from trebuchet.cli.events import show_events
+    from trebuchet.ledger import Event
+
+    show_events(
+        [Event(at=1_795_902_000.0, kind="again", detail={"attempt": 2, "not_before": 1_795_902_123.7})]
+    )
+    out = capsys.readouterr().out
+    assert "1795902123" not in out
+    assert "attempt=2 not_before=2026-11-2" in out  # in whichever time zone
+
+
 @pytest.mark.usefixtures("home")
 def test_a_cloud_without_jobs_is_named(trebuchet: Callable[..., Any], job_file: Callable[..., str]) -> None:
     trebuchet("up", job_file("true"), "-d")

@@ -13,12 +13,14 @@ from trebuchet.cli.render import json_option, print_json, table
 from trebuchet.cli.verb import Verb, pass_session, session_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
     from trebuchet.ledger import Event
 
 
-_MOMENTS = frozenset({"not_before", "at", "until", "expires_at"})
+_MOMENTS = frozenset({"not_before"})
 """Details that are seconds since the epoch."""
 
 
@@ -33,7 +35,12 @@ def events(session: Session, job: str, form: Form | None) -> None:
     if form == "json":
         print_json([_record(event) for event in happened])
     else:
-        show(table(("TIME", "EVENT", "DETAIL"), [_row(event) for event in happened]))
+        show_events(happened)
+
+
+def show_events(happened: Sequence[Event]) -> None:
+    """Print events as a table for people."""
+    show(table(("TIME", "EVENT", "DETAIL"), [_row(event) for event in happened]))
 
 
 def _record(event: Event) -> dict[str, Any]:

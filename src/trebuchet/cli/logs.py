@@ -114,6 +114,7 @@ def logs(
     keys = list(dict.fromkeys(launcher.job(word).key for word in what))
     if follow:
         _tell_of_waiting(launcher, [launcher.find(key, cached=True) for key in keys])
+    _tell_of_deleted(launcher, keys)
     reading = launcher.logs_of(
         keys, follow=follow, tail=tail, since=since, source=source, attempt=attempt, grep=grep,
         whole_lines=len(keys) > 1,
@@ -144,6 +145,15 @@ def _tell_of_waiting(launcher: Launcher, jobs: Iterable[JobStatus]) -> None:
                 job = launcher.find(job.key)  # noqa: PLW2901 - the same job, looked up
         if job.state is JobState.PENDING:
             tell(f"{job.name}: {what_it_waits_for(job)}")
+
+
+def _tell_of_deleted(launcher: Launcher, keys: Iterable[str]) -> None:
+    """Say of which jobs somebody deleted the archived log: only what a control plane still has is shown."""
+    from trebuchet.client.outputs import REMOVED  # noqa: PLC0415 - with what a log needs anyway
+
+    for key in keys:
+        if any(event.kind == REMOVED for event in launcher.events(key)):
+            tell_note(f"the archived log of {key} was deleted; the control plane may have some of it still")
 
 
 def _with_cursors(reading: LogReading) -> Iterator[tuple[Piece, str]]:

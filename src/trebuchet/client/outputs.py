@@ -41,6 +41,10 @@ class OutputFile:
     modified_at: int
 
 
+REMOVED = "removed"
+"""The event of a job whose outputs and archived logs somebody deleted."""
+
+
 class Outputs:
     """The outputs of one job.
 
@@ -178,6 +182,7 @@ class Outputs:
         if self._volume:
             self._engine.remove_files(self._volume, self._job.key)
         shutil.rmtree(archive_folder(self._context.settings.home, self._job.key), ignore_errors=True)
+        self._context.ledger.note(self._job.key, REMOVED, {}, at=self._context.clock.now())
 
     def _pull_all(
         self,
