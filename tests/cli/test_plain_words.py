@@ -97,7 +97,7 @@ def test_help_is_found_under_its_name_and_a_group_alone_shows_its_own(trebuchet:
         (["logs", "k", "--tail", "x"], "'x' is not a whole number of 0 or more."),
         (["logs", "k", "--attempt", "0"], "'0' is not a whole number of 1 or more."),
         (["local", "serve", "--port", "70000"], "'70000' is not a whole number from 1 to 65535."),
-        (["local", "gc", "--older-than", "soon"], "'soon' is not a length of time"),
+        (["local", "gc", "--older-than", "soon"], "'soon' is not an age like 90m"),
     ],
 )
 def test_a_number_that_is_none_is_told_in_plain_words(

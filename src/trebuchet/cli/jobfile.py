@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -23,7 +22,6 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 
 
 _STDIN = "<stdin>"
-_WEEKS = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?w")
 
 
 def length_of_time(text: str) -> int:
@@ -34,12 +32,9 @@ def length_of_time(text: str) -> int:
     """
     from trebuchet.files.durations import parse_duration  # noqa: PLC0415 - its package brings yaml
 
-    weeks = _WEEKS.fullmatch(text.strip())
-    seconds = parse_duration(f"{float(weeks[1]) * 7}d" if weeks else text)
+    seconds = parse_duration(text)
     if seconds is None:
-        raise click.BadParameter(
-            f"{text!r} is not a length of time of a second or more, like 90, 30m, 2h, 1d or 1w."
-        )
+        raise click.BadParameter(f"{text!r} is not a length of time of a second or more, like 90, 30m or 2h.")
     return seconds
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from trebuchet.cli.ages import age_in_days
 from trebuchet.cli.asking import require_confirmation
 from trebuchet.cli.console import printable, show, tell
-from trebuchet.cli.jobfile import length_of_time
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.sizes import size
 from trebuchet.cli.verb import Verb, pass_session, session_options
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
 
-_DAY_S = 86_400
 _WORDS = {
     "overlay": "what ended sandboxes wrote",
     "sandbox": "ended sandboxes, with their logs",
@@ -30,17 +29,6 @@ _WORDS = {
 }
 
 
-def _age(text: str) -> float:
-    """How old something is, in seconds."""
-    try:
-        days = float(text)
-    except ValueError:
-        return length_of_time(text)
-    if not 0 <= days < float("inf"):
-        raise click.BadParameter(f"{text!r} is not a number of days of 0 or more.")
-    return days * _DAY_S
-
-
 @click.command(
     cls=Verb,
     examples=[
@@ -51,7 +39,7 @@ def _age(text: str) -> float:
 )
 @click.option(
     "--older-than",
-    type=_age,
+    type=age_in_days,
     default="30d",
     show_default=True,
     metavar="TIME",

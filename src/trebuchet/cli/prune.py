@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trebuchet.cli.ages import age
 from trebuchet.cli.asking import require_confirmation
 from trebuchet.cli.console import tell
-from trebuchet.cli.jobfile import length_of_time
 from trebuchet.cli.verb import Verb, pass_session, session_options
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--older-than",
-    type=length_of_time,
+    type=age,
     default="720h",
     show_default=True,
     metavar="TIME",
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @session_options
 @pass_session
-def prune(session: Session, older_than: int, *, outputs: bool, yes: bool) -> None:
+def prune(session: Session, older_than: float, *, outputs: bool, yes: bool) -> None:
     """Forget jobs that ended long ago, and their logs.
 
     What runs stays, and so does what still has outputs.
