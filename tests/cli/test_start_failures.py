@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ def test_a_job_that_cannot_start_says_why_then_and_later(
     assert "bash: No such file or directory" in answer.err.rpartition("launch failed")[2]
     [status] = trebuchet("status", "nowhere", "--json").json
     assert status["reason"] == "launch_failed"
-    assert "bash: No such file or directory" in json.loads(status["metadata"])["message"]
+    assert "bash: No such file or directory" in status["metadata"]["message"]
 
 
 @pytest.fixture
