@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +22,14 @@ class Project:
     def __init__(self, folder: Path, cache: Path, temporary: Path) -> None:
         self._folder = folder
         self._temporary = temporary
-        (folder / "pytest.ini").write_text(f"[pytest]\nmodal_server_cache = {cache}\n")
+        self._settings = f"[pytest]\nmodal_server_cache = {cache}\n"
+        self._variables: dict[str, str] = {}
+        self.configure("")
+
+    def configure(self, *lines: str, **variables: str) -> None:
+        """Add lines to pytest's settings, and variables to what it runs in."""
+        (self._folder / "pytest.ini").write_text(self._settings + "\n".join(lines) + "\n")
+        self._variables = variables
 
     def write(self, name: str, text: str) -> None:
         (self._folder / name).write_text(text)
@@ -33,7 +42,7 @@ class Project:
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
             cwd=self._folder,
-            env=kept | {"TMPDIR": str(self._temporary)},
+            env=kept | self._variables | {"TMPDIR": str(self._temporary)},
             capture_output=True,
             text=True,
             timeout=110,
@@ -140,6 +149,60 @@ def pytest_sessionfinish():
 """,
     )
     assert "5 passed" in project.run()
+    assert project.left() == []
+
+
+class Account:
+    """A server that counts who comes, and a configuration of the SDK's that leads there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.configuration = folder / "modal.toml"
+        self.configuration.write_text(
+            "[default]\nactive = true\ntoken_id = 'ak-real'\ntoken_secret = 'as-real'\n"
+            f"server_url = 'http://127.0.0.1:{self._listening.getsockname()[1]}'\n"
+        )
+
+    def was_visited(self) -> bool:
+        return bool(select.select([self._listening], [], [], 0)[0])
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")])
+def test_a_module_that_is_imported_asks_no_account_of_the_users(
+    project: Project, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    account = Account(tmp_path)
+    project.configure("modal_server_only = true", MODAL_CONFIG_PATH=str(account.configuration))
+    project.write("mine.py", "import modal\n\napp = modal.App.lookup('at-import', create_if_missing=True)\n")
+    project.write("conftest.py", "import mine\n")
+    project.write(
+        "test_it.py",
+        """
+import os
+import mine
+import modal
+
+def test_without_the_fixture():
+    assert modal.App.lookup("at-import").app_id == mine.app.app_id
+
+def test_with_it(modal_server):
+    assert os.environ["MODAL_SERVER_URL"] == modal_server.url
+    sandbox = modal.Sandbox.create("echo", "here", app=mine.app)
+    assert sandbox.stdout.read() == "here\\n"
+    sandbox.wait()
+    assert modal_server.sandboxes() == []
+
+def test_beside_another(fresh_modal_server):
+    assert fresh_modal_server.calls() == {}
+    modal.App.lookup("of-the-other", create_if_missing=True)
+    assert fresh_modal_server.calls()["AppGetOrCreate"] == 1
+
+def test_back_again():
+    assert modal.App.lookup("at-import").app_id == mine.app.app_id
+""",
+    )
+    assert "4 passed" in project.run(*options)
+    assert not account.was_visited()
     assert project.left() == []
 
 

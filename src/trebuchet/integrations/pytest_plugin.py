@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -98,6 +98,10 @@ class ModalServer:
         }
 
 
+_ONLY_SERVER = pytest.StashKey[ModalServer]()
+"""The engine that the whole session is pointed at, where `modal_server_only` asks for it."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare what a project may set."""
     parser.addini(
@@ -108,11 +112,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "where what engines share is kept (default: the user's cache folder)",
         default="",
     )
+    parser.addini(
+        "modal_server_only",
+        "whether the SDK is kept from any other server from the start on, while tests are collected too",
+        type="bool",
+        default=False,
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Start the session's engine before any module of the project is imported, where that is wanted.
+
+    What a module asks of the SDK as it is imported would else go to the user's own account.
+    """
+    if early_config.getini("modal_server_only"):
+        until_the_end = ExitStack()
+        try:
+            early_config.stash[_ONLY_SERVER] = until_the_end.enter_context(_server(early_config))
+        except Exception as error:
+            raise pytest.UsageError(f"modal_server_only: {error}") from error
+        early_config.add_cleanup(until_the_end.close)
 
 
 @pytest.fixture(scope="session")
 def modal_server(pytestconfig: pytest.Config) -> Generator[ModalServer]:
     """One engine for all tests of the session. Fast, and the SDK's objects stay good from test to test."""
+    if _ONLY_SERVER in pytestconfig.stash:
+        yield pytestconfig.stash[_ONLY_SERVER]
+        return
     with _server(pytestconfig) as server:
         yield server
 
