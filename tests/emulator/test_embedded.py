@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trebuchet.emulator.aftermath import clear_abandoned
 from trebuchet.emulator.embedded import EmbeddedEngine
 
 if TYPE_CHECKING:
@@ -55,3 +56,21 @@ def test_its_pages_are_there_for_who_comes(tmp_path: Path) -> None:
             assert answer.read() == b'{"alive": 0}'
     engine.stop()
     assert not (tmp_path / "state").exists()
+
+
+def test_only_the_state_of_an_engine_that_is_gone_counts_as_abandoned(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path / "engine-lives", layers=tmp_path / "layers")
+    engine.start()
+    (tmp_path / "engine-of-another-kind").mkdir()
+    (tmp_path / "engine-elsewhere").symlink_to(tmp_path / "engine-gone")
+    assemble_and_leave = PROGRAM.replace(
+        "engine.stop()", "import os; os.kill(engine._guard.pid, 9); os._exit(0)"
+    )
+    program = assemble_and_leave.replace('"state"', '"engine-gone"')
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], timeout=60, check=True)
+    assert (tmp_path / "engine-gone").is_dir()
+    clear_abandoned(tmp_path, "engine-*")
+    left = sorted(path.name for path in tmp_path.glob("engine-*"))
+    assert left == ["engine-elsewhere", "engine-lives", "engine-of-another-kind"]
+    assert engine.alive() == []
+    engine.stop()

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import socket
 import subprocess
 import sys
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from support.engine import wait_until
 
 PAGE = Path(__file__).parents[2] / "docs" / "testing-your-code.md"
 FILE = re.compile(r"```python\n# (\S+\.py)\n(.*?)```", re.DOTALL)
@@ -36,20 +41,33 @@ class Project:
 
     def run(self, *options: str) -> str:
         """Run its tests, which must pass; what pytest printed."""
+        process = self.start(*options)
+        try:
+            said, _ = process.communicate(timeout=110)
+        finally:
+            process.kill()
+        assert process.returncode == 0, said
+        return said
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Begin to run its tests."""
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("MODAL_", "PYTEST_"))
         }
-        ran = subprocess.run(
+        return subprocess.Popen(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
             cwd=self._folder,
             env=kept | self._variables | {"TMPDIR": str(self._temporary)},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=110,
-            check=False,
+            start_new_session=True,
         )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        return ran.stdout
+
+    def end_forks(self, process: subprocess.Popen[str]) -> None:
+        """End what a run of its own session has forked."""
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
     def left(self) -> list[str]:
         """What servers left in the folder for temporary files."""
@@ -204,6 +222,60 @@ def test_back_again():
     assert "4 passed" in project.run(*options)
     assert not account.was_visited()
     assert project.left() == []
+
+
+UNTIL_KILLED = """
+import modal
+import os
+import pathlib
+import signal
+import sys
+
+def test_it(modal_server):
+    app = modal.App.lookup("mine", create_if_missing=True)
+    sandbox = modal.Sandbox.create("sleep", "{seconds}", app=app)
+    sandbox.exec("true").wait()
+    {before}
+    {end}
+"""
+KILL_THE_GUARD = "os.kill(modal_server._engine._guard.pid, signal.SIGKILL)"
+ENDS = {
+    "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
+    "SIGTERM": "os.kill(os.getpid(), signal.SIGTERM)",
+    "os._exit": "os._exit(3)",
+    "SIGKILL beside a fork": "os.fork() and os.kill(os.getpid(), signal.SIGKILL); signal.pause()",
+}
+
+
+def runs(*argv: str) -> bool:
+    """Whether a process with these arguments is there."""
+    listed = subprocess.check_output(["ps", "-A", "-o", "args="], text=True)
+    return any(line.split() == list(argv) for line in listed.splitlines())
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_nothing_outlives_tests_that_are_killed(project: Project, end: str) -> None:
+    seconds = str(1_000_000 + uuid.uuid4().int % 1_000_000)
+    project.write("test_it.py", UNTIL_KILLED.format(seconds=seconds, before="pass", end=ENDS[end]))
+    forked = project.start("-s")
+    try:
+        assert forked.wait(100) != 0
+        wait_until(lambda: not runs("sleep", seconds) and not project.left(), 60)
+    finally:
+        project.end_forks(forked)
+
+
+def test_what_outlived_killed_tests_goes_when_the_next_begin(project: Project) -> None:
+    seconds = str(1_000_000 + uuid.uuid4().int % 1_000_000)
+    end = ENDS["SIGKILL"]
+    project.write("test_it.py", UNTIL_KILLED.format(seconds=seconds, before=KILL_THE_GUARD, end=end))
+    assert project.start().wait(100) == -signal.SIGKILL
+    assert runs("sleep", seconds)
+    assert len(project.left()) == 1
+    project.write("test_it.py", "def test_it(modal_server):\n    pass\n")
+    assert "1 passed" in project.run()
+    assert project.left() == []
+    wait_until(lambda: not runs("sleep", seconds))
 
 
 def test_it_is_ready_at_once(project: Project) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trebuchet.emulator.assembly import assemble
 from trebuchet.emulator.errors import EmulatorError
+from trebuchet.emulator.guard import Guard
 from trebuchet.emulator.process.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ LOOK_S = 0.01
 
 
 class EmbeddedEngine:
-    """An engine whose sandboxes and whose state end with it."""
+    """An engine whose sandboxes and whose state end with it, and with this process, however that ends."""
 
     def __init__(self, state: Path, *, layers: Path, gpus: str = "") -> None:
         """Remember what to start.
@@ -47,6 +48,7 @@ class EmbeddedEngine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._parts: Parts | None = None
         self._leaving: asyncio.Event | None = None
+        self._guard: Guard | None = None
 
     def start(self) -> Endpoint:
         """Start it; where it answers.
@@ -54,6 +56,7 @@ class EmbeddedEngine:
         Raises:
             EmulatorError: It cannot be started.
         """
+        self._guard = Guard(self._state)
         self._thread.start()
         self._known.wait(START_TIMEOUT_S)
         if self._parts is None:
@@ -73,6 +76,8 @@ class EmbeddedEngine:
         if self._thread.is_alive() or self._failure is not None:
             raise EmulatorError(f"The local engine did not end well: {self._failure or 'it still runs'}.")
         remove_tree(self._state)
+        if self._guard is not None:
+            self._guard.release()
 
     def calls(self) -> dict[str, int]:
         """How often each call was made since the last `clear_calls`."""

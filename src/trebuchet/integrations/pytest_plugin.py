@@ -10,6 +10,7 @@ import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 GPUS = "8xH100,8xA100-80GB,8xL40S,8xL4,8xT4"
 """What tests may ask for where `modal_server_gpus` says nothing else."""
 ENVIRONMENT = "local"
+FOLDER = "modal-server-"
+"""What the names of the engines' folders begin with, among the files that are temporary."""
 
 
 @dataclass(frozen=True)
@@ -156,22 +159,29 @@ def fresh_modal_server(pytestconfig: pytest.Config) -> Generator[ModalServer]:
 def _server(config: pytest.Config) -> Generator[ModalServer]:
     from trebuchet.emulator.embedded import EmbeddedEngine  # noqa: PLC0415 - heavy, and for these fixtures alone
 
-    with tempfile.TemporaryDirectory(prefix="modal-server-", ignore_cleanup_errors=True) as folder:
-        engine = EmbeddedEngine(
-            Path(folder, "state"), layers=_cache(config), gpus=str(config.getini("modal_server_gpus"))
-        )
-        try:
-            endpoint = engine.start()
-            variables = {
-                "MODAL_SERVER_URL": endpoint.url,
-                "MODAL_TOKEN_ID": endpoint.token_id,
-                "MODAL_TOKEN_SECRET": endpoint.token_secret,
-                "MODAL_ENVIRONMENT": ENVIRONMENT,
-            }
-            with _environment(variables):
-                yield ModalServer(endpoint.url, variables, engine)
-        finally:
-            engine.stop()
+    _clear_abandoned()
+    state = Path(tempfile.mkdtemp(prefix=FOLDER))
+    engine = EmbeddedEngine(state, layers=_cache(config), gpus=str(config.getini("modal_server_gpus")))
+    endpoint = engine.start()
+    try:
+        variables = {
+            "MODAL_SERVER_URL": endpoint.url,
+            "MODAL_TOKEN_ID": endpoint.token_id,
+            "MODAL_TOKEN_SECRET": endpoint.token_secret,
+            "MODAL_ENVIRONMENT": ENVIRONMENT,
+        }
+        with _environment(variables):
+            yield ModalServer(endpoint.url, variables, engine)
+    finally:
+        engine.stop()
+
+
+@cache
+def _clear_abandoned() -> None:
+    """Clear what tests left that were killed, and whose guards were killed as well."""
+    from trebuchet.emulator.aftermath import clear_abandoned  # noqa: PLC0415 - as above
+
+    clear_abandoned(Path(tempfile.gettempdir()), f"{FOLDER}*")
 
 
 def _cache(config: pytest.Config) -> Path:
