@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from trebuchet.emulator.embedded import EmbeddedEngine
 
-GPUS = "8xH100,8xA100-80GB,8xL40S,8xL4,8xT4"
+GPUS = "8xT4,8xL4,4xA10,8xL40S,8xA100-40GB,8xA100-80GB,8xRTX-PRO-6000,8xH100,8xH200,8xB200,8xB300"
 """What tests may ask for where `modal_server_gpus` says nothing else."""
 ENVIRONMENT = "local"
 FOLDER = "modal-server-"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ANY = "ANY"
 _RTX = re.compile(r"RTX[ -](\d)")
+_SAME = {"A10G": "A10"}
+_OR_NEWER = {"B200+": frozenset({"B200", "B300"})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +110,17 @@ class GpuPool:
 
 
 def _fits(name: str, wanted: str) -> bool:
-    """Whether a GPU is what was asked for: `A100` is met by `A100-80GB`, `H100!` by an H100 alone."""
+    """Whether a GPU is what was asked for.
+
+    `A100` is met by `A100-80GB`, `H100!` by an H100 alone, and `B200+` by what is newer, too.
+    """
     has, wants = _plain(name), _plain(wanted).rstrip("!")
+    if wants in _OR_NEWER:
+        return has in _OR_NEWER[wants]
     return wants in {ANY, has} or has.startswith(f"{wants}-") or wants.startswith(f"{has}-")
 
 
 def _plain(name: str) -> str:
-    """`RTX 4090`, `rtx-4090` and `RTX4090` are the same."""
-    return _RTX.sub(r"RTX\1", name.upper())
+    """`RTX 4090`, `rtx-4090` and `RTX4090` are the same, and so are `A10G` and `A10`."""
+    plain = _RTX.sub(r"RTX\1", name.upper())
+    return _SAME.get(plain, plain)
