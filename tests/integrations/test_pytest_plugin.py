@@ -278,6 +278,58 @@ def test_what_outlived_killed_tests_goes_when_the_next_begin(project: Project) -
     wait_until(lambda: not runs("sleep", seconds))
 
 
+def test_an_image_that_a_module_makes_is_good_for_each_server(project: Project) -> None:
+    project.write("greeting.txt", "hello\n")
+    project.write(
+        "test_it.py",
+        """
+import modal
+import pytest
+
+BASE = modal.Image.debian_slim().env({"WHO": "you"})
+IMAGE = BASE.run_commands("echo made > /made").workdir("/tmp")
+OF_A_FILE = modal.Image.debian_slim().add_local_file("greeting.txt", "/greeting", copy=True)
+
+def run(image, *command):
+    app = modal.App.lookup("mine", create_if_missing=True)
+    return modal.Sandbox.create("sh", "-c", *command, app=app, image=image).stdout.read()
+
+@pytest.mark.parametrize("which", [1, 2, 3])
+def test_each(fresh_modal_server, which):
+    assert run(IMAGE, "cat /made; pwd; echo $WHO") == "made\\n/tmp\\nyou\\n"
+    assert run(BASE, "echo $WHO") == "you\\n"
+
+def test_of_a_file(fresh_modal_server):
+    assert run(OF_A_FILE, "cat /greeting") == "hello\\n"
+
+def test_of_a_file_of_another_server(fresh_modal_server):
+    with pytest.raises(modal.exception.NotFoundError, match="let each make its own"):
+        run(OF_A_FILE, "cat /greeting")
+""",
+    )
+    assert "5 passed" in project.run()
+
+
+def test_every_gpu_that_modal_has_may_be_asked_for(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+import modal
+
+NAMES = [
+    "T4", "L4", "A10", "A10G", "A10:4", "L40S", "A100", "A100-40GB:8", "A100-80GB:8", "RTX-PRO-6000",
+    "H100", "H100!", "H200", "B200", "B200+", "B300", "any",
+]
+
+def test_all(modal_server):
+    app = modal.App.lookup("mine", create_if_missing=True)
+    for name in NAMES:
+        assert modal.Sandbox.create("echo", app=app, gpu=name).wait() is None, name
+""",
+    )
+    assert "1 passed" in project.run()
+
+
 def test_it_is_ready_at_once(project: Project) -> None:
     project.write(
         "test_it.py",

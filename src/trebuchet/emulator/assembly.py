@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from aiohttp.web import AppRunner
 
+    from trebuchet.emulator.world.recipes import Recipes
     from trebuchet.emulator.world.views import Sharing
 
 HIGHEST_PORT = 65_535
@@ -86,6 +87,7 @@ async def assemble(
     faults: str = "",
     layers: Path | None = None,
     sharing: Sharing = "shared",
+    recipes: Recipes | None = None,
 ) -> AsyncGenerator[Parts]:
     """Let an engine answer until the block ends; its sandboxes run on after that.
 
@@ -96,6 +98,7 @@ async def assemble(
         faults: What goes wrong on purpose, from the start.
         layers: Where the layers lie that sandboxes share; None for within the state directory.
         sharing: Whether sandboxes that have the same volume see one folder, or each has a copy.
+        recipes: Images that other engines of this process were asked for; None where it has one engine.
 
     Raises:
         EmulatorError: The port is taken, or the declaration of GPUs cannot be read.
@@ -105,7 +108,7 @@ async def assemble(
     listening = _bind(state, port)
     limits = Limits(**machine.disk_limits(state))
     async with ProcessHost(state, layers=layers, limits=limits) as host:
-        world = _make_world(state, host, gpus, sharing)
+        world = _make_world(state, host, gpus, sharing, recipes)
         await world.lifecycle.recover()
         address = "{}:{}".format(*listening.getsockname())
         tokens = Tokens(token_id, token_secret)
@@ -124,7 +127,9 @@ async def assemble(
         world.secrets.sweep(grace_s=0.0)
 
 
-def _make_world(state: Path, host: ProcessHost, gpus: str | None, sharing: Sharing) -> World:
+def _make_world(
+    state: Path, host: ProcessHost, gpus: str | None, sharing: Sharing, recipes: Recipes | None
+) -> World:
     rates = Rates(machine.declared_rates())
     builds_layers = machine.builds_layers()
     if gpus is not None:
@@ -139,6 +144,7 @@ def _make_world(state: Path, host: ProcessHost, gpus: str | None, sharing: Shari
             sharing=sharing,
             rates=rates,
             builds_layers=builds_layers,
+            recipes=recipes,
         )
     room = Room(**machine.real_room() | machine.declared_room())
     devices = nvidia.devices()
@@ -152,6 +158,7 @@ def _make_world(state: Path, host: ProcessHost, gpus: str | None, sharing: Shari
         sharing=sharing,
         rates=rates,
         builds_layers=builds_layers,
+        recipes=recipes,
     )
 
 

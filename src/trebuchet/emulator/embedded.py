@@ -12,6 +12,7 @@ from trebuchet.emulator.assembly import assemble
 from trebuchet.emulator.errors import EmulatorError
 from trebuchet.emulator.guard import Guard
 from trebuchet.emulator.process.removal import remove_tree
+from trebuchet.emulator.world.recipes import Recipes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 30.0
 LOOK_S = 0.01
+_RECIPES = Recipes()
+"""What all engines of this process were asked for."""
 
 
 class EmbeddedEngine:
@@ -130,7 +133,9 @@ class EmbeddedEngine:
 
     async def _live(self) -> None:
         self._loop, self._leaving = asyncio.get_running_loop(), asyncio.Event()
-        async with assemble(self._state, gpus=self._gpus, layers=self._layers, sharing="isolated") as parts:
+        async with assemble(
+            self._state, gpus=self._gpus, layers=self._layers, sharing="isolated", recipes=_RECIPES
+        ) as parts:
             self._parts = parts
             self._known.set()
             await self._leaving.wait()

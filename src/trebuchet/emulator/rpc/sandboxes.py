@@ -65,6 +65,7 @@ async def _create_once(
         if known is not None:
             return known
         ask = unpack_ask(request, sandbox_id, lifecycle.clock.now(), call.idempotency_key)
+        await call.world.builds.catch_up(ask.image_id)
         return lifecycle.create(ask, unpack_tags(request.tags), env)
 
     return await call.once(work)

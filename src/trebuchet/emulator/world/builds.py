@@ -132,6 +132,17 @@ class Builds:
         self._running[image_id] = task
         task.add_done_callback(lambda _: self._end(image_id))
 
+    async def catch_up(self, image_id: str) -> None:
+        """Build what another engine of this process has built: whoever asks for it believes it to be there.
+
+        Raises:
+            NotFoundError: It cannot be known how.
+        """
+        if image_id and self._images.is_recalled(image_id) and self.has_own_files(image_id):
+            self.begin(image_id)
+            if image_id in self._running:
+                await asyncio.shield(self._running[image_id])
+
     def read_log(self, image_id: str, offset: int, limit: int) -> bytes:
         """What a build printed, from a byte on; empty where there is no more, or never was any."""
         try:

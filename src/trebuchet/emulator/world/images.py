@@ -12,6 +12,7 @@ from trebuchet.emulator.world.dockerfile import read_stage
 from trebuchet.emulator.world.errors import NotFoundError
 from trebuchet.emulator.world.ids import id_of
 from trebuchet.emulator.world.recipe import CHANGES_FILES, Manner, apply
+from trebuchet.emulator.world.recipes import Recipes
 from trebuchet.emulator.world.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -56,15 +57,18 @@ class Image:
 class Images:
     """All images of this engine. The same request always gives the same id, so nothing is built twice."""
 
-    def __init__(self, folder: Path, *, builds_layers: bool) -> None:
+    def __init__(self, folder: Path, *, builds_layers: bool, recipes: Recipes | None = None) -> None:
         """Read what there is.
 
         Args:
             folder: Where they are written down.
             builds_layers: Whether what is added to a base of Modal's is built, or recorded alone.
+            recipes: What other engines of this process were asked for.
         """
         self._shelf = Shelf(folder, Image, "Image")
         self._builds_layers = builds_layers
+        self._recipes = Recipes() if recipes is None else recipes
+        self._recalled: set[str] = set()
         self._manners: dict[str, Manner] = {}
         self._changing: dict[str, bool] = {}
 
@@ -74,14 +78,23 @@ class Images:
         Raises:
             NotFoundError: There is none, or its time is up.
         """
-        image = self._shelf.get(image_id)
+        image = self.peek(image_id) or self._shelf.get(image_id)
         if image.expires_at is not None and image.expires_at <= time.time():
             raise NotFoundError(f"Image {image_id!r} was kept until its time was up.")
         return image
 
     def peek(self, image_id: str) -> Image | None:
         """The image of this id, or None."""
-        return self._shelf.peek(image_id)
+        known = self._shelf.peek(image_id)
+        if known is None and (recipe := self._recipes.find(image_id)) is not None:
+            self._recalled.add(image_id)
+            return self._keep(recipe)
+        return known
+
+    def is_recalled(self, image_id: str) -> bool:
+        """Whether this engine knows an image by its id alone, from another one of its process."""
+        self.peek(image_id)
+        return image_id in self._recalled
 
     def is_snapshot(self, image_id: str) -> bool:
         """Whether an image was made of a sandbox's files."""
@@ -140,7 +153,7 @@ class Images:
         system = system_key() if is_modals_own else ""
         defined = definition + builder_version.encode() + system.encode()
         image_id = id_of("im", defined)
-        return self._shelf.peek(image_id) or self._keep(
+        image = self._shelf.peek(image_id) or self._keep(
             Image(
                 id=image_id,
                 commands=commands,
@@ -155,6 +168,8 @@ class Images:
                 created_at=time.time(),
             )
         )
+        self._recipes.note(image)
+        return image
 
     def delete(self, image_id: str) -> None:
         """Forget an image; sandboxes that run on it are untouched.
@@ -164,6 +179,7 @@ class Images:
         """
         self._shelf.get(image_id)
         self._shelf.drop(image_id)
+        self._recipes.forget(image_id)
         self._manners.clear()
 
     def _keep(self, image: Image) -> Image:
@@ -197,7 +213,7 @@ class Images:
         return self._manners[image_id]
 
     def _read_manner(self, image_id: str) -> Manner:
-        image = self._shelf.peek(image_id)
+        image = self.peek(image_id)
         manner = Manner()
         if image is None:
             return manner

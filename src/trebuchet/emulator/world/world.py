@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.process.host import ProcessHost
     from trebuchet.emulator.world.admission import Room
     from trebuchet.emulator.world.rates import Rates
+    from trebuchet.emulator.world.recipes import Recipes
     from trebuchet.emulator.world.views import Sharing
 
 
@@ -52,6 +53,7 @@ class World:
         sharing: Sharing,
         rates: Rates,
         builds_layers: bool,
+        recipes: Recipes | None = None,
     ) -> None:
         """Read what an earlier daemon left.
 
@@ -64,13 +66,14 @@ class World:
             room: Processor cores and memory that sandboxes may take together.
             rates: What things are said to cost.
             builds_layers: Whether what images add to Modal's own base is really added to the host's files.
+            recipes: Images that other engines of this process were asked for; None where it has one engine.
         """
         make_private_folder(state)
         self.host = host
         self.rates = rates
         self.environments = Environments(state / "environments")
         self.apps = Apps(state / "apps")
-        self.images = Images(state / "images", builds_layers=builds_layers)
+        self.images = Images(state / "images", builds_layers=builds_layers, recipes=recipes)
         self.image_names = ImageNames(state / "image-names")
         self.secrets = Secrets(state / "secrets")
         self.volumes = Volumes(state / "volumes")
