@@ -17,6 +17,7 @@ from grpclib.server import Server
 from trebuchet.emulator.process.errors import NotRunningError, ProcessError
 from trebuchet.emulator.rpc.call import Call
 from trebuchet.emulator.rpc.registry import CONTROL, ROUTER, Method, Service
+from trebuchet.emulator.rpc.versions import refuse_outdated
 from trebuchet.emulator.world import errors
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class GrpcServer(Server):
         async def handle(stream: AnyStream) -> None:
             metadata = cast("Mapping[str, str]", stream.metadata or {})
             self._authorize(service, metadata)
+            refuse_outdated(metadata)
             # The names are private to grpclib, which tells of no connection.
             self._site.lobby.admit(getattr(getattr(stream, "_stream"), "_transport"))  # noqa: B009
             self._calls[name] += 1
