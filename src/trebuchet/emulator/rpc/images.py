@@ -15,11 +15,13 @@ from trebuchet.emulator.rpc.packing import SUCCESS
 from trebuchet.emulator.rpc.registry import CONTROL
 from trebuchet.emulator.world.errors import NotServedError, WorldError
 from trebuchet.emulator.world.ids import new_id
+from trebuchet.emulator.world.stand_in import missing_from
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from trebuchet.emulator.rpc.call import Call
+    from trebuchet.emulator.world.images import Image
     from trebuchet.emulator.world.world import World
 
 LONGEST_NUMBER = 18
@@ -53,9 +55,15 @@ async def get_or_build(
     )
     if call.world.builds.has_own_files(image.id):
         call.world.builds.begin(image.id, anew=request.force_build)
+    # Whoever is given a result asks for no log, and would not hear what is missing.
+    result = None if _missing(image) else _result(call.world, image.id)
     return api_pb2.ImageGetOrCreateResponse(
-        image_id=image.id, result=_result(call.world, image.id), metadata=_metadata(image.builder_version)
+        image_id=image.id, result=result, metadata=_metadata(image.builder_version)
     )
+
+
+def _missing(image: Image) -> str:
+    return missing_from(image.commands) if image.is_modals_own else ""
 
 
 def _kept(world: World, files: Iterable[api_pb2.ImageContextFile]) -> dict[str, str]:
@@ -80,6 +88,8 @@ async def join(
     deadline = time.monotonic() + request.timeout
     told = request.last_entry_id
     offset = int(told) if told.isdecimal() and len(told) <= LONGEST_NUMBER else 0
+    if not told and (missing := _missing(image)):
+        yield api_pb2.ImageJoinStreamingResponse(task_logs=[api_pb2.TaskLogs(data=missing)], entry_id="0")
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     while True:
         result = _result(call.world, image.id)  # before reading: what is printed until then is told
