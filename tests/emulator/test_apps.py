@@ -41,6 +41,15 @@ def test_one_that_is_run_ends_with_its_program_and_ends_its_sandboxes(engine: En
         modal.Sandbox.create("true", app=app, client=engine.client)
 
 
+def test_tags_take_the_place_of_those_before(engine: Engine) -> None:
+    name = word()
+    app = modal.App.lookup(name, create_if_missing=True, client=engine.client)
+    assert app.get_tags(client=engine.client) == {}
+    app.set_tags({"team": "one", "stage": "test"}, client=engine.client)
+    app.set_tags({"team": "two"}, client=engine.client)
+    assert modal.App.lookup(name, client=engine.client).get_tags(client=engine.client) == {"team": "two"}
+
+
 def test_functions_are_not_served(engine: Engine) -> None:
     app = modal.App(word())
 

@@ -98,6 +98,17 @@ async def create_app(call: Call, request: api_pb2.AppCreateRequest) -> api_pb2.A
     return api_pb2.AppCreateResponse(app_id=(await call.once(work)).id)
 
 
+@CONTROL.unary("AppSetTags")
+async def set_tags(call: Call, request: api_pb2.AppSetTagsRequest) -> Empty:
+    call.world.apps.set_tags(request.app_id, request.tags)
+    return Empty()
+
+
+@CONTROL.unary("AppGetTags")
+async def get_tags(call: Call, request: api_pb2.AppGetTagsRequest) -> api_pb2.AppGetTagsResponse:
+    return api_pb2.AppGetTagsResponse(tags=call.world.apps.get(request.app_id).tags)
+
+
 @CONTROL.unary("AppPublish")
 async def publish_app(call: Call, request: api_pb2.AppPublishRequest) -> api_pb2.AppPublishResponse:
     call.world.apps.get(request.app_id)

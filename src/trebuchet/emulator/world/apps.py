@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.world.errors import NotFoundError
@@ -12,6 +12,7 @@ from trebuchet.emulator.world.ids import new_id
 from trebuchet.emulator.world.shelf import Shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -24,6 +25,7 @@ class App:
     environment: str
     created_at: float
     ephemeral: bool = False
+    tags: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class Apps:
@@ -78,6 +80,16 @@ class Apps:
                 ephemeral=True,
             )
         )
+
+    def set_tags(self, app_id: str, tags: Mapping[str, str]) -> None:
+        """Give an app these tags in place of all that it had.
+
+        Raises:
+            NotFoundError: There is no such app.
+        """
+        app = self._shelf.put(replace(self._shelf.get(app_id), tags=dict(tags)))
+        if not app.ephemeral:
+            self._by_name[app.environment, app.name] = app
 
     def forget(self, app: App) -> None:
         """Remove an app; its sandboxes keep their files and their ends."""
