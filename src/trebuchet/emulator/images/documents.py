@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.images.errors import UnusableImageError
-from trebuchet.emulator.images.manifests import Index, read_config, read_manifest
-from trebuchet.emulator.images.registry import LARGEST_DOCUMENT
+from trebuchet.emulator.images.manifests import LARGEST_DOCUMENT, Index, read_config, read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

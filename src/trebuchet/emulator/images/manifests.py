@@ -28,6 +28,8 @@ _LAYER_TYPES = frozenset(
         for packing in ("", ".gzip", ".zstd")
     }
 )
+LARGEST_DOCUMENT = 8 << 20
+"""Bytes that one of them may have."""
 _MOST_LAYERS = 1024
 
 

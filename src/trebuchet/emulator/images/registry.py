@@ -23,7 +23,7 @@ from trebuchet.emulator.images.errors import (
     UnauthorizedError,
     UnusableImageError,
 )
-from trebuchet.emulator.images.manifests import INDEX_TYPES, MANIFEST_TYPES
+from trebuchet.emulator.images.manifests import INDEX_TYPES, LARGEST_DOCUMENT, MANIFEST_TYPES
 from trebuchet.emulator.images.reference import is_loopback
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from trebuchet.emulator.images.reference import Reference
 
 TRIES = 5
-LARGEST_DOCUMENT = 8 << 20
 _CONNECT_S = 20.0
 _SILENCE_S = 60.0
 _LONGEST_WAIT_S = 30.0
