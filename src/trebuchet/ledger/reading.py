@@ -69,6 +69,7 @@ class Reading:
         Args:
             cloud: Only there.
             cluster: Only of this one.
+            name: Only those of this name.
             unfinished: Only those.
             watched: Only unfinished ones that may have another attempt.
             ended_since: Only unfinished ones, those that ended from then on, in seconds since the epoch, and
