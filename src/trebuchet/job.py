@@ -113,6 +113,7 @@ class JobConfig:
         written_for: The cloud that the file names, where the command line chose another; None otherwise.
         as_task: Whether the `run` of a service is to be run as a job.
         dialect: Whose semantics the scripts have.
+        dialect_told: Whether the file or the caller says so; False where the file could be either tool's.
         source: The file it was read from, for messages; None for a job made in Python.
         extras: Fields that a dialect knows and that have no place above, each accounted for in the plan:
             those of `resources` as read, of others the name alone.
@@ -142,6 +143,7 @@ class JobConfig:
     written_for: str | None = None
     as_task: bool = False
     dialect: Dialect = "oumi"
+    dialect_told: bool = field(default=True, compare=False)
     source: Path | None = field(default=None, compare=False)
     extras: Mapping[str, Any] = field(default_factory=dict[str, Any])
     positions: Mapping[str, Position] = field(default_factory=dict[str, Position], compare=False, repr=False)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trebuchet.files.dialects import dialect_of
+from trebuchet.files.dialects import Reading, dialect_of
 from trebuchet.files.fields import OUMI, SKYPILOT
 from trebuchet.files.oumi import oumi_job
 from trebuchet.files.overrides import apply_overrides
@@ -65,19 +65,21 @@ def job_from_text(
         JobFileError: With every fault of text and overrides.
     """
     problems = Problems(name)
-    document = one_task(documents(text, problems), task, problems)
-    read_as = dialect or dialect_of(document)
+    found = documents(text, problems)
+    document = one_task(found, task, problems)
+    reading = Reading(dialect) if dialect else dialect_of(document, among=len(found))
     file_cloud = _cloud(document)
     apply_overrides(document, overrides, problems)
-    record = OUMI if read_as == "oumi" else SKYPILOT
+    record = OUMI if reading.dialect == "oumi" else SKYPILOT
     values = read(record, document, "", problems)
     problems.settle()
-    if read_as == "oumi":
+    if reading.dialect == "oumi":
         job = oumi_job(values, document, Path(name), problems)
     else:
         job = skypilot_job(values, document, Path(name), problems, as_task=as_task)
     problems.settle()
-    return replace(job, written_for=file_cloud) if file_cloud not in {None, job.resources.cloud} else job
+    elsewhere = file_cloud not in {None, job.resources.cloud}
+    return replace(job, dialect_told=reading.told, written_for=file_cloud if elsewhere else job.written_for)
 
 
 def _cloud(document: Entry) -> str | None:

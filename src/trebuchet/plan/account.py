@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trebuchet.plan.findings import Findings, Refusal
     from trebuchet.plan.model import Note, Treatment
 
-_NOT_INPUT = frozenset({"dialect", "source", "positions", "extras", "written_for", "as_task"})
+_NOT_INPUT = frozenset({"dialect", "dialect_told", "source", "positions", "extras", "written_for", "as_task"})
 _BY_GRAVITY: tuple[Treatment, ...] = ("translated", "noted", "refused")
 
 

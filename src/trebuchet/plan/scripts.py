@@ -50,6 +50,12 @@ def command(
         findings: Where what is wrong is said.
     """
     findings.translated("setup", "run")
+    if not job.dialect_told and (job.setup or "").strip() and job.run.strip():
+        findings.noted(
+            "setup",
+            "is read as Oumi's: run goes on in its shell, and the first command that fails ends the job",
+            "the file could also be SkyPilot's; --dialect skypilot reads it so",
+        )
     if not job.run.strip():
         findings.refused("run", "it is empty", "write the script that is the job")
     for name, script in (("setup", job.setup or ""), ("run", job.run)):
