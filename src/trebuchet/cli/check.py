@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,13 @@ from trebuchet.cli.jobfile import JobOptions, job_options, read_job
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
 from trebuchet.errors import JobFileError, PlanError, TrebuchetError
-from trebuchet.uploads import require_source
+from trebuchet.lifecycle.sources import require_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
-    from trebuchet.plan.model import Plan
 
 _COLOURS = {"runs": "green", "runs with notes": "yellow", "refused": "red"}
 
@@ -66,9 +64,9 @@ class Verdict:
 def check(
     ctx: click.Context, session: Session, files: tuple[str, ...], form: Form | None, **options: Any
 ) -> None:
-    """Say of each job file whether it would run.
+    """Say of each job file whether it would run, launched from here.
 
-    A line each; fails if one would not.
+    A line each; fails if one would not. Local files that it names have to be here.
     """
     chosen = JobOptions(**options)
     verdicts = [_verdict(session, file, ctx.meta[OVERRIDES], chosen) for file in files]
@@ -82,29 +80,17 @@ def check(
 
 def _verdict(session: Session, file: str, overrides: Sequence[str], options: JobOptions) -> Verdict:
     try:
-        planned = session.launcher.plan(read_job(file, overrides, options))
-        missing = list(_missing(planned))
+        job = read_job(file, overrides, options)
+        planned = session.launcher.plan(job)
+        require_sources(job, planned)
     except (JobFileError, PlanError) as error:
         refusals = tuple(str(problem) for problem in error.problems)
         return Verdict(file=file, refusals=refusals, account={}, refused_with=error.exit_code)
     except TrebuchetError as error:
         told = f"{error} ({error.hint})" if error.hint else str(error)
         return Verdict(file=file, refusals=(told,), account={}, refused_with=error.exit_code)
-    notes = (f"{note.field}: {note.done}, {note.why}" for note in planned.notes)
-    return Verdict(file=file, notes=(*notes, *missing), account={**planned.account})
-
-
-def _missing(planned: Plan) -> Iterator[str]:
-    """What a launch from here would be refused for. Elsewhere it may be there: a token, say.
-
-    Raises:
-        UsageError: Something is there that no launch can send.
-    """
-    for upload in dict.fromkeys(upload for spec in planned.candidates for upload in spec.uploads):
-        if os.path.exists(upload.source):  # noqa: PTH110 - the other one raises where it may not look
-            require_source(upload)
-        else:
-            yield f"{upload.source}: a launch from here would be refused, it does not exist here"
+    notes = tuple(f"{note.field}: {note.done}, {note.why}" for note in planned.notes)
+    return Verdict(file=file, notes=notes, account={**planned.account})
 
 
 def _record(verdict: Verdict) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from trebuchet.cli.progress import progress_for
 from trebuchet.cli.render import print_json, print_statuses, status_record
 from trebuchet.cli.travelling import Memory, notes_of, travelling
 from trebuchet.errors import ControlPlaneError, TrebuchetError
+from trebuchet.lifecycle.sources import require_sources
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Request:
         planned = self.launcher.plan(self.job)
         for note in planned.notes:
             tell_note(f"{note.field}: {note.done}, {note.why}")
+        require_sources(self.job, planned)
         sent = travelling(planned)
         for said in notes_of(sent):
             tell_note(printable(said))

@@ -12,6 +12,8 @@ from trebuchet.cli.plan_text import plan_text
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.travelling import travelling
 from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
+from trebuchet.errors import PlanError
+from trebuchet.lifecycle.sources import unsendable
 
 if TYPE_CHECKING:
     from trebuchet.cli.render import Form
@@ -36,17 +38,21 @@ if TYPE_CHECKING:
 def plan(ctx: click.Context, session: Session, file: str, form: Form | None, **options: Any) -> None:
     """Show what "up" would ask for, and create nothing.
 
-    Environment variables are shown by name, never by value.
+    Environment variables are shown by name, never by value. Fails, the plan shown, if a local file that
+    the job names is missing here.
     """
     job = read_job(file, ctx.meta[OVERRIDES], JobOptions(**options))
     planned = session.launcher.plan(job)
-    sent = travelling(planned)
+    lacking = unsendable(job, planned)
+    sent = travelling(planned, without=lacking)
     if form == "json":
         from trebuchet.plan.export import plan_to_dict  # noqa: PLC0415 - for JSON alone
 
         print_json({**plan_to_dict(planned), "files": [_counted(one) for one in sent]})
     else:
         show(plan_text(planned, job, sent))
+    if lacking:
+        raise PlanError(list(lacking.values()))
 
 
 def _counted(one: Travelling) -> dict[str, Any]:

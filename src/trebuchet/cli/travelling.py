@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trebuchet.uploads import Manifest, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from trebuchet.plan.model import Plan
@@ -58,13 +58,19 @@ class Travelling:
             yield f"{self.upload.source}: left out, {why}: {named}"
 
 
-def travelling(plan: Plan) -> list[Travelling]:
+def travelling(plan: Plan, without: Collection[Upload] = ()) -> list[Travelling]:
     """The uploads of a plan, counted.
+
+    Args:
+        plan: Whose.
+        without: Those that are left out.
 
     Raises:
         UsageError: A source is missing or cannot be read.
     """
-    return [Travelling(upload, scan(upload)) for upload in plan.candidates[0].uploads]
+    return [
+        Travelling(upload, scan(upload)) for upload in plan.candidates[0].uploads if upload not in without
+    ]
 
 
 def notes_of(found: Sequence[Travelling]) -> list[str]:

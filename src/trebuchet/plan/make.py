@@ -29,7 +29,7 @@ from trebuchet.plan.script import WORK_DIR
 from trebuchet.plan.scripts import command
 from trebuchet.plan.storage import Storage
 from trebuchet.plan.uploads import GitSource, LocalPaths, file_mounts, work_dir
-from trebuchet.sandbox import SandboxSpec
+from trebuchet.sandbox import SandboxSpec, Upload
 
 if TYPE_CHECKING:
     from trebuchet.job import JobConfig
@@ -68,7 +68,7 @@ def make_plan(
     promises(job, findings)
     restarts(job, findings)
     outputs(job, findings)
-    common = _common(job, cloud, cache_volume, LocalPaths(here, home), findings)
+    common, sources = _common(job, cloud, cache_volume, LocalPaths(here, home), findings)
     candidates = _candidates(job, Place(cloud, machine), common, findings)
     account, notes = close_account(job, findings)
     return Plan(
@@ -77,6 +77,7 @@ def make_plan(
         notes=notes,
         dialect=job.dialect,
         cloud=cloud,
+        sources=sources,
     )
 
 
@@ -100,8 +101,8 @@ def _nodes(job: JobConfig, findings: Findings) -> None:
 
 def _common(
     job: JobConfig, cloud: str, cache_volume: str, paths: LocalPaths, findings: Findings
-) -> SandboxSpec:
-    """What all candidates have in common."""
+) -> tuple[SandboxSpec, dict[str, Upload]]:
+    """What all candidates have in common, and its uploads by their fields."""
     env = environment(job, findings)
     # Not as merged: a secret may have the name of a variable that the file gives, and paths are shown.
     public = {name: str(value) for name, value in job.envs.items() if name in env and value is not None}
@@ -115,20 +116,22 @@ def _common(
     if all(volume.name != cache_volume for volume in volumes):
         cache = cache_mount(cache_volume, [*arriving, *storage.places.items()], findings)
         volumes = [*volumes, cache] if cache else volumes
-    git, local = (source, ()) if isinstance(source, GitSource) else (None, (source,) if source else ())
+    git = source if isinstance(source, GitSource) else None
+    sources = {"working_dir": source, **uploads} if isinstance(source, Upload) else uploads
     folders = [volume.path for volume in volumes if volume.name is None]
     mounts = [mount.path for mount in (*volumes, *storage.buckets) if mount.path not in folders]
     runs = command(job, git, findings, folders=folders, mounts=mounts)
-    return SandboxSpec(
+    common = SandboxSpec(
         argv=runs.argv,
         scripts=runs.scripts,
         workdir=WORK_DIR,
         env=env,
         timeout_s=timeout_s(job, findings),
-        uploads=(*local, *uploads.values()),
+        uploads=tuple(sources.values()),
         volumes=tuple(volumes),
         buckets=tuple(storage.buckets),
     )
+    return common, sources
 
 
 def _candidates(job: JobConfig, place: Place, common: SandboxSpec, findings: Findings) -> list[SandboxSpec]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trebuchet.job import Dialect
-    from trebuchet.sandbox import SandboxSpec
+    from trebuchet.sandbox import SandboxSpec, Upload
 
 Treatment = Literal["translated", "noted", "refused"]
 
@@ -37,6 +39,7 @@ class Plan:
         dialect: How the file was read.
         account: Every leaf key of the input, and what became of it.
         cloud: `modal` or `local`.
+        sources: The candidates' uploads by the dotted key of `JobConfig` that names them.
     """
 
     candidates: tuple[SandboxSpec, ...]
@@ -44,3 +47,4 @@ class Plan:
     dialect: Dialect
     cloud: str
     account: dict[str, Treatment]
+    sources: Mapping[str, Upload] = field(default_factory=dict[str, "Upload"])
