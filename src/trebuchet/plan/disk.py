@@ -51,7 +51,7 @@ def _disk_size(wanted: Alternative, cloud: str, findings: Findings) -> None:
         findings.refused(
             field,
             f"{gib:g} GiB are more than the {MOST_GIB} GiB that a sandbox's disk holds",
-            f"keep large data on a Volume (volumes: {{/data: NAME}}) and ask for {MOST_GIB} or less",
+            f"keep large data on a Volume (volumes: {{/data: NAME}}), and: --resources.disk_size {MOST_GIB}",
         )
     else:
         findings.noted(field, "is not reserved", f"sandboxes take no disk request, and have {MOST_GIB} GiB")
