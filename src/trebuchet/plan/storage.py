@@ -75,7 +75,7 @@ class Storage:
         try:
             where = self.places[field] = self._free_place(target)
             if field.startswith("storage_mounts"):
-                self._storage_mount(field, where, cast("StorageMount", what))
+                self._storage_mount(field, where, self._filled(cast("StorageMount", what)))
             else:
                 self._volume(field, where, cast("str | Mapping[str, Any] | None", what))
         except PlaceError as error:
@@ -89,11 +89,23 @@ class Storage:
         self._taken.add(where)
         return where
 
+    def _filled(self, mount: StorageMount) -> StorageMount:
+        """The mount with its variables replaced; SkyPilot does so in whatever stands under `file_mounts`."""
+        texts = {"source": mount.source, "name": mount.name, "store": mount.store, "mode": mount.mode}
+        return replace(
+            mount,
+            **{
+                name: filled(text.strip(), self._variables)
+                for name, text in texts.items()
+                if text is not None
+            },
+        )
+
     def _storage_mount(self, field: str, where: str, mount: StorageMount) -> None:
         if mount.source is None:
             self._named_only(field, where, mount)
             return
-        source = filled(mount.source.strip(), self._variables)
+        source = mount.source
         match = _BUCKET_URL.fullmatch(source)
         if match is None:
             raise _no_bucket(source)
@@ -126,7 +138,7 @@ class Storage:
                 f"a bucket of {mount.store} cannot be made or mounted",
                 "leave store out, for a Volume of that name",
             )
-        name = _volume_name(filled(mount.name.strip(), self._variables))
+        name = _volume_name(mount.name)
         self._findings.translated(f"{field}.mode")
         if _mode(mount) in _MODES:
             self._findings.noted(f"{field}.mode", "is not used", "what a name alone stands for is mounted")
