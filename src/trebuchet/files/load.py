@@ -16,6 +16,7 @@ from trebuchet.files.skypilot import skypilot_job
 from trebuchet.files.source import read_text
 from trebuchet.files.tasks import one_task
 from trebuchet.files.tree import documents
+from trebuchet.job import Position
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,12 +79,19 @@ def job_from_text(
     else:
         job = skypilot_job(values, document, Path(name), problems, as_task=as_task)
     problems.settle()
-    elsewhere = file_cloud not in {None, job.resources.cloud}
-    return replace(job, dialect_told=reading.told, written_for=file_cloud if elsewhere else job.written_for)
+    return replace(_written_for(job, file_cloud), dialect_told=reading.told)
 
 
-def _cloud(document: Entry) -> str | None:
+def _cloud(document: Entry) -> Entry | None:
     """The cloud that the file itself names, where it does so as text."""
     resources = document.mapping.get("resources")
     cloud = None if resources is None else resources.mapping.get("cloud")
-    return cloud.value if cloud is not None and isinstance(cloud.value, str) else None
+    return cloud if cloud is not None and isinstance(cloud.value, str) else None
+
+
+def _written_for(job: JobConfig, cloud: Entry | None) -> JobConfig:
+    """A job that remembers its file's own cloud, and where it stands, if an override names another."""
+    if cloud is None or cloud.value == job.resources.cloud:
+        return job
+    place = Position("resources.cloud", cloud.line, cloud.column, leaf=False)  # the override is the leaf
+    return replace(job, written_for=cloud.value, positions={**job.positions, "written_for": place})
