@@ -107,6 +107,8 @@ class JobConfig:
         outputs: Paths in the sandbox to keep beside `/outputs`; False for no outputs at all.
         max_restarts: How often a job that failed for a reason in `restart_on` is started again.
         restart_on: `preempted`, `failure` (any exit code but 0), or exit codes; empty for the first two.
+        max_restarts_on_errors: How many more restarts there may be after failures that only `failure` covers;
+            these then do not count among `max_restarts`. None to count all together.
         image_secret: The named secret with the login of the image's registry; None for none.
         max_duration: Seconds that all attempts together may take; None for no limit.
         max_cost: US dollars that all attempts together may cost; None for no limit.
@@ -137,6 +139,7 @@ class JobConfig:
     outputs: Sequence[str] | Literal[False] = ()
     max_restarts: int = 0
     restart_on: Sequence[int | str] = ()
+    max_restarts_on_errors: int | None = None
     image_secret: str | None = None
     max_duration: int | None = None
     max_cost: float | None = None

@@ -139,3 +139,23 @@ def test_a_plan_shows_what_its_candidates_differ_in(trebuchet: Callable[..., Ans
         assert all(row.startswith(other) for row, other in zip(found, others, strict=True)), told
     one = trebuchet("plan", "job.yaml", "--cloud", "modal", "--resources.any_of", "[]").out
     assert "1." not in one
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("max_restarts: 3", "at most 3, when it is preempted or when it fails"),
+        ("max_restarts: 3\nrestart_on: [7, 8]", "at most 3, when it ends with 7 or 8"),
+        ("resources: {job_recovery: FAILOVER}", "at most 10, when it is preempted"),
+        (
+            "resources: {job_recovery: {max_restarts_on_errors: 2, recover_on_exit_codes: 33}}",
+            "at most 10 when it is preempted or when it ends with 33; at most 2 when it fails otherwise",
+        ),
+    ],
+)
+def test_a_plan_shows_when_the_job_is_started_again(
+    trebuchet: Callable[..., Answer], tmp_path: Path, fields: str, told: str
+) -> None:
+    (tmp_path / "job.yaml").write_text(f"{fields}\nrun: 'true'\n")
+    shown = " ".join(trebuchet("plan", "job.yaml").out.split())
+    assert f" restarts {told} starts in " in shown, shown

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from trebuchet.cli.travelling import Travelling
     from trebuchet.job import JobConfig
-    from trebuchet.plan.model import Note, Plan
+    from trebuchet.plan.model import Note, Plan, Restarts
     from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, VolumeMount
 
 _LABEL_WIDTH = 12
@@ -63,6 +63,8 @@ def _rows(
     yield from _labelled("gpu", _apart(plan, _candidate))
     yield from _labelled("cpu", _apart(plan, _cpu))
     yield "timeout", duration(spec.timeout_s)
+    if plan.restarts is not None:
+        yield "restarts", _restarts(plan.restarts)
     if spec.workdir:
         yield "starts in", spec.workdir
     yield from _labelled("upload", [_upload(each) for each in sent])
@@ -124,6 +126,20 @@ def _cpu(spec: SandboxSpec) -> str:
         "its default of memory" if spec.memory_mib is None else f"{spec.memory_mib / 1024:g} GiB of memory"
     )
     return f"{cores}, {memory}"
+
+
+def _restarts(restarts: Restarts) -> str:
+    codes = [str(reason) for reason in restarts.on if isinstance(reason, int)]
+    reasons = ["when it is preempted"] if "preempted" in restarts.on else []
+    if codes:
+        reasons.append(f"when it ends with {' or '.join(codes)}")
+    fails = "when it fails otherwise" if codes else "when it fails"
+    if "failure" not in restarts.on:
+        return f"at most {restarts.most}, {' or '.join(reasons)}"
+    if restarts.most_on_errors is None:
+        return f"at most {restarts.most}, {' or '.join([*reasons, fails])}"
+    apart = [f"at most {restarts.most} {' or '.join(reasons)}"] if reasons else []
+    return "; ".join([*apart, f"at most {restarts.most_on_errors} {fails}"])
 
 
 def _upload(one: Travelling) -> str:

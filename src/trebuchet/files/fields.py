@@ -30,7 +30,9 @@ _RECOVERY = Record(
         "recover_on_exit_codes": Field(
             Either((INTEGER, Listed(INTEGER))), "Exit codes that start the job again."
         ),
-    }
+        "min_nodes": Field(INTEGER, "Accepted and not used: a job has one node."),
+    },
+    others=Anything(),
 )
 
 _ONE: dict[str, Field] = {

@@ -13,7 +13,7 @@ from trebuchet.plan.cache import cache_mount
 from trebuchet.plan.clouds import alternative_cloud, cloud_named
 from trebuchet.plan.compute import compute
 from trebuchet.plan.disk import machine_kind
-from trebuchet.plan.duration import restarts, timeout_s
+from trebuchet.plan.duration import timeout_s
 from trebuchet.plan.environment import environment, tool_variables
 from trebuchet.plan.findings import Findings
 from trebuchet.plan.hidden import refuse_hidden
@@ -25,6 +25,7 @@ from trebuchet.plan.priority import priority
 from trebuchet.plan.promises import promises, resource_promises
 from trebuchet.plan.reach import ports, tags
 from trebuchet.plan.regions import regions
+from trebuchet.plan.restarts import restarts
 from trebuchet.plan.script import WORK_DIR
 from trebuchet.plan.scripts import command
 from trebuchet.plan.storage import Storage
@@ -66,7 +67,7 @@ def make_plan(
     cloud_named(job, cloud, findings)
     _nodes(job, findings)
     promises(job, findings)
-    restarts(job, findings)
+    again = restarts(job, findings)
     outputs(job, findings)
     common, sources = _common(job, cloud, cache_volume, LocalPaths(here, home), findings)
     candidates = _candidates(job, Place(cloud, machine), common, findings)
@@ -77,6 +78,7 @@ def make_plan(
         notes=notes,
         dialect=job.dialect,
         cloud=cloud,
+        restarts=again,
         sources=sources,
     )
 

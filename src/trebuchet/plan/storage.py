@@ -92,14 +92,8 @@ class Storage:
     def _filled(self, mount: StorageMount) -> StorageMount:
         """The mount with its variables replaced; SkyPilot does so in whatever stands under `file_mounts`."""
         texts = {"source": mount.source, "name": mount.name, "store": mount.store, "mode": mount.mode}
-        return replace(
-            mount,
-            **{
-                name: filled(text.strip(), self._variables)
-                for name, text in texts.items()
-                if text is not None
-            },
-        )
+        given = {name: text.strip() for name, text in texts.items() if text is not None}
+        return replace(mount, **{name: filled(text, self._variables) for name, text in given.items()})
 
     def _storage_mount(self, field: str, where: str, mount: StorageMount) -> None:
         if mount.source is None:
