@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 Dialect = Literal["oumi", "skypilot"]
 
+WHOLE = ""
+"""The dotted name of all that a job's file says, for what is in no field of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:

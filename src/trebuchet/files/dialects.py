@@ -65,22 +65,24 @@ def dialect_of(document: Entry, *, among: int = 1) -> Reading:
     if "cloud" in resources:
         if _text(resources, "cloud") in _OUR_CLOUDS:
             return Reading("oumi")
-        elsewhere = several or keys & _NOT_OUMIS or _for_two_shells(document)
+        elsewhere = several or keys & _NOT_OUMIS or _by_scripts(document)
         return Reading("skypilot" if elsewhere else "oumi")
-    if several or keys & _SKYPILOT_HINTS or _for_two_shells(document):
+    if several or keys & _SKYPILOT_HINTS or _by_scripts(document):
         return Reading("skypilot")
     return Reading("oumi", told=False)
 
 
-def _for_two_shells(document: Entry) -> bool:
-    """Whether the scripts count on going on after a failure, or on `run` starting where `setup` started.
+def _by_scripts(document: Entry) -> bool:
+    """Whether the scripts are SkyPilot's: a `setup` alone, which Oumi refuses, or two for a shell each.
+
+    Those count on going on after a failure, or on `run` starting where `setup` started.
 
     A quarter of SkyPilot's public job files have no field that is SkyPilot's alone; of Oumi's none is without
     one of Oumi's. In Oumi's single shell, which ends at the first failure, such scripts would fail.
     """
     setup, run = (_text(document.mapping, name) for name in ("setup", "run"))
     if not setup.strip() or not run.strip():
-        return False
+        return bool(setup.strip())
     enters_again = set(_ENTERS.findall(setup)) & set(_ENTERS.findall(run))
     return bool(enters_again or _TESTS_EXIT_CODE.search(setup) or _TESTS_EXIT_CODE.search(run))
 

@@ -29,7 +29,8 @@ class Written:
 
     def problem(self, refusal: Refusal) -> Problem:
         """A refusal with the place that it is about."""
-        message = f"{self.key(refusal.field)}: {refusal.why}."
+        key = self.key(refusal.field)
+        message = f"{key}: {refusal.why}." if key else f"{refusal.why}."
         position = self._positions.get(refusal.field)
         if position is None or position.line is None:
             return Problem(message, refusal.hint)

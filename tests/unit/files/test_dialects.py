@@ -45,6 +45,11 @@ def test_scripts_for_two_shells_are_skypilots(text: str) -> None:
     assert told(text) == ("skypilot", True)
 
 
+@pytest.mark.parametrize("rest", ["", "\nrun: ''", "\nresources: {cloud: gcp}"])
+def test_a_setup_without_a_run_is_skypilots(rest: str) -> None:
+    assert told(f"setup: pip install x{rest}") == ("skypilot", True)
+
+
 @pytest.mark.parametrize(
     "text",
     [
