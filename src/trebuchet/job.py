@@ -44,6 +44,7 @@ class StorageMount:
         persistent: Whether it outlives the job; None for the default, yes.
         secret: The control plane's named secret with a bucket's credentials; None for those in the caller's
             environment.
+        config: SkyPilot's settings of the mount, of which `read_only` is heeded.
     """
 
     source: str | None = None
@@ -52,6 +53,7 @@ class StorageMount:
     mode: str | None = None
     persistent: bool | None = None
     secret: str | None = None
+    config: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

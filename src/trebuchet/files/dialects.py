@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
 _OUMI_ALONE = frozenset({"working_dir", "storage_mounts", "user"})
 _SKYPILOT_ALONE = frozenset(
-    {"workdir", "service", "pool", "inputs", "config", "experimental", "event_callback", "execution"}
-)
+    {
+        "workdir", "service", "pool", "inputs", "config", "experimental", "event_callback", "execution",
+        "managed_secrets", "api_server_access",
+    }
+)  # fmt: skip
 _SKYPILOT_RESOURCES = frozenset(
     {
         "infra", "any_of", "ordered", "ports", "gpus", "autostop", "job_recovery", "spot_recovery",
-        "network_tier", "local_disk", "priority", "accelerator_args", "max_hourly_cost", "labels", "volumes",
+        "network_tier", "local_disk", "ephemeral_storage", "priority", "accelerator_args", "max_hourly_cost",
+        "labels", "volumes",
     }
 )  # fmt: skip
 _BUCKET = re.compile(r"(s3|gs|r2|cos|oci|nebius|cw|hf)://")

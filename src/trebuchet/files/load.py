@@ -11,6 +11,7 @@ from trebuchet.files.fields import OUMI, SKYPILOT
 from trebuchet.files.oumi import oumi_job
 from trebuchet.files.overrides import apply_overrides
 from trebuchet.files.problems import Problems
+from trebuchet.files.secrets import name_secrets
 from trebuchet.files.shapes import read
 from trebuchet.files.skypilot import skypilot_job
 from trebuchet.files.source import read_text
@@ -70,6 +71,7 @@ def job_from_text(
     document = one_task(found, task, problems)
     reading = Reading(dialect) if dialect else dialect_of(document, among=len(found))
     file_cloud = _cloud(document)
+    name_secrets(document)
     apply_overrides(document, overrides, problems)
     record = OUMI if reading.dialect == "oumi" else SKYPILOT
     values = read(record, document, "", problems)

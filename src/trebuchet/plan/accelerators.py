@@ -74,6 +74,12 @@ def gpus(wanted: Alternative, cloud: str, machine: Machine | None, findings: Fin
     return found
 
 
+def names_other_chips(wanted: Alternative) -> bool:
+    """Whether any of the accelerators is no GPU at all, but a TPU or its like."""
+    wishes = _wishes("", wanted.get("accelerators") or ())
+    return any(wish.name.upper().startswith(_OTHER_CHIPS) for wish in wishes)
+
+
 def _wishes(field: str, value: Any) -> Iterator[_Wish]:
     if isinstance(value, str):
         yield _wish(field, value, None)

@@ -18,6 +18,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*([mgtp]?)i?b?\+?", re.IGNORECASE)
 _GIB = {"m": 1 / 1024, "": 1, "g": 1, "t": 1024, "p": 1024 * 1024}
 
 _NOT_USED = {
+    "ephemeral_storage": "sandboxes take no disk request",
     "disk_tier": "sandboxes have one kind of disk",
     "network_tier": "sandboxes have one kind of network",
     "local_disk": "sandboxes have one kind of disk",

@@ -116,7 +116,8 @@ class Storage:
             self._findings.noted(f"{field}.name", "is not used", "the source names the bucket")
         if mount.persistent is False:
             self._findings.noted(f"{field}.persistent", "is not used", "a bucket is never deleted")
-        bucket = _bucket(match, where, read_only=mode == "COPY")
+        read_only = self._read_only(field, mount)
+        bucket = _bucket(match, where, read_only=read_only or mode == "COPY")
         if bucket.store == "gcs" and mount.secret is None:
             keys = "GOOGLE_ACCESS_KEY_ID and GOOGLE_ACCESS_KEY_SECRET"
             self._findings.noted(
@@ -132,7 +133,7 @@ class Storage:
                 f"a bucket of {mount.store} cannot be made or mounted",
                 "leave store out, for a Volume of that name",
             )
-        name = _volume_name(mount.name)
+        name, read_only = _volume_name(mount.name), self._read_only(field, mount)
         self._findings.translated(f"{field}.mode")
         if _mode(mount) in _MODES:
             self._findings.noted(f"{field}.mode", "is not used", "what a name alone stands for is mounted")
@@ -146,10 +147,27 @@ class Storage:
         self._findings.noted(
             field, f"becomes the Volume {name}", f"a name alone is storage that outlives the job{store}"
         )
-        self._add_volume(VolumeMount(name=name, path=where))
+        self._add_volume(VolumeMount(name=name, path=where, read_only=read_only))
+
+    def _read_only(self, field: str, mount: StorageMount) -> bool:
+        """Whether the mount's settings forbid writing; what else they say is not used."""
+        found = False
+        for way, settings in (mount.config or {}).items():
+            named = cast("Mapping[str, Any]", settings) if isinstance(settings, dict) else {"": settings}
+            for name, value in named.items():
+                key = f"{field}.config.{way}.{name}".rstrip(".")
+                if name == "read_only" and isinstance(value, bool):
+                    found = found or value
+                    self._findings.translated(key)
+                else:
+                    self._findings.noted(key, "is not used", "it tunes a mount of another launcher")
+        return found
 
     def _volume(self, field: str, where: str, volume: str | Mapping[str, Any] | None) -> None:
         details: Mapping[str, Any] = {"name": volume} if isinstance(volume, str) else (volume or {})
+        for other in ("type", "labels", "config"):
+            if details.get(other) is not None:
+                self._findings.noted(f"{field}.{other}", "is not used", "Volumes are of one kind")
         name, sub_path = details.get("name"), details.get("sub_path")
         if name is None and details.get("size") is None:
             raise PlaceError("no volume is named", "write a name, or {name: …, sub_path: …}")
