@@ -130,7 +130,11 @@ def test_a_plan_shows_what_its_candidates_differ_in(trebuchet: Callable[..., Ans
             "3. Debian slim, with",
         ],
         ["gpu none", "cpu 1."],
-        ["cpu 1. 1 physical core, 4 GiB of memory", "2. 2 physical cores, its", "3. 2 physical cores, its"],
+        [
+            "cpu 1. 1 physical core, 4 GiB of memory",
+            "2. 2 physical cores, Modal's",
+            "3. 2 physical cores, Modal's",
+        ],
         ["ports 1. 80", "2. 81, 82", "3. none"],
         ["tags 1. a=b", "2. none", "3. a=c"],
     ):
@@ -159,3 +163,16 @@ def test_a_plan_shows_when_the_job_is_started_again(
     (tmp_path / "job.yaml").write_text(f"{fields}\nrun: 'true'\n")
     shown = " ".join(trebuchet("plan", "job.yaml").out.split())
     assert f" restarts {told} starts in " in shown, shown
+
+
+def test_a_plan_tells_how_little_modal_gives_by_default(
+    trebuchet: Callable[..., Answer], tmp_path: Path
+) -> None:
+    (tmp_path / "job.yaml").write_text("run: 'true'\n")
+    told = " ".join(trebuchet("plan", "job.yaml", "--cloud", "modal").out.split())
+    assert "cpu Modal's default of 0.125 physical cores, Modal's default of 128 MiB of memory" in told
+    assert "resources.cpus: Modal's default is asked for, 0.125 of a physical core and 128 MiB" in told
+    assert "resources.cpus N --resources.memory N asks for more" in told
+    told = trebuchet("plan", "job.yaml", "--cloud", "modal", "--resources.cpus", "2").out
+    assert "resources.memory: Modal's default is asked for, 128 MiB of memory" in told
+    assert "Modal's default" not in trebuchet("plan", "job.yaml", "--cloud", "local").out

@@ -61,7 +61,7 @@ def _rows(
 ) -> Iterator[tuple[str, str]]:
     yield from _labelled("image", _apart(plan, lambda each: _image(each.image, plan.cloud)))
     yield from _labelled("gpu", _apart(plan, _candidate))
-    yield from _labelled("cpu", _apart(plan, _cpu))
+    yield from _labelled("cpu", _apart(plan, lambda each: _cpu(each, plan.cloud)))
     yield "timeout", duration(spec.timeout_s)
     if plan.restarts is not None:
         yield "restarts", _restarts(plan.restarts)
@@ -116,15 +116,21 @@ def _candidate(spec: SandboxSpec) -> str:
     return f"{gpu} in {', '.join(spec.regions)}" if spec.regions else gpu
 
 
-def _cpu(spec: SandboxSpec) -> str:
-    cores = (
-        "the control plane's default"
-        if spec.cpu is None
-        else f"{spec.cpu:g} physical core{'' if spec.cpu == 1 else 's'}"
-    )
-    memory = (
-        "its default of memory" if spec.memory_mib is None else f"{spec.memory_mib / 1024:g} GiB of memory"
-    )
+def _cpu(spec: SandboxSpec, cloud: str) -> str:
+    from trebuchet.plan.compute import MODAL_CORES, MODAL_MEMORY_MIB  # noqa: PLC0415 - other verbs plan nothing
+
+    if spec.cpu is not None:
+        cores = f"{spec.cpu:g} physical core{'' if spec.cpu == 1 else 's'}"
+    elif cloud == "modal":
+        cores = f"Modal's default of {MODAL_CORES:g} physical cores"
+    else:
+        cores = "the control plane's default"
+    if spec.memory_mib is not None:
+        memory = f"{spec.memory_mib / 1024:g} GiB of memory"
+    elif cloud == "modal":
+        memory = f"Modal's default of {MODAL_MEMORY_MIB} MiB of memory"
+    else:
+        memory = "its default of memory"
     return f"{cores}, {memory}"
 
 

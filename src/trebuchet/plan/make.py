@@ -171,7 +171,7 @@ def _alternative(
     )
     found: list[SandboxSpec] = []
     for gpu in gpus(wanted, place.cloud, place.machine, findings):
-        asked = compute(wanted, gpu, place.machine, findings)
+        asked = compute(wanted, gpu, place, findings)
         found.append(
             replace(
                 spec,
