@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from trebuchet.files.dialects import Reading, dialect_of
 from trebuchet.files.fields import OUMI, SKYPILOT
+from trebuchet.files.foreign import refuse_foreign
 from trebuchet.files.oumi import oumi_job
 from trebuchet.files.overrides import apply_overrides
 from trebuchet.files.problems import Problems
@@ -71,6 +72,7 @@ def job_from_text(
     document = one_task(found, task, problems)
     reading = Reading(dialect) if dialect else dialect_of(document, among=len(found))
     file_cloud = _cloud(document)
+    refuse_foreign(document, problems)
     name_secrets(document)
     apply_overrides(document, overrides, problems)
     record = OUMI if reading.dialect == "oumi" else SKYPILOT
