@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 Dialect = Literal["oumi", "skypilot"]
 
+WHOLE = ""
+"""The dotted name of all that a job's file says, for what is in no field of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -41,6 +44,7 @@ class StorageMount:
         persistent: Whether it outlives the job; None for the default, yes.
         secret: The control plane's named secret with a bucket's credentials; None for those in the caller's
             environment.
+        config: SkyPilot's settings of the mount, of which `read_only` is heeded.
     """
 
     source: str | None = None
@@ -49,6 +53,7 @@ class StorageMount:
     mode: str | None = None
     persistent: bool | None = None
     secret: str | None = None
+    config: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +114,15 @@ class JobConfig:
         outputs: Paths in the sandbox to keep beside `/outputs`; False for no outputs at all.
         max_restarts: How often a job that failed for a reason in `restart_on` is started again.
         restart_on: `preempted`, `failure` (any exit code but 0), or exit codes; empty for the first two.
+        max_restarts_on_errors: How many more restarts there may be after failures that only `failure` covers;
+            these then do not count among `max_restarts`. None to count all together.
         image_secret: The named secret with the login of the image's registry; None for none.
         max_duration: Seconds that all attempts together may take; None for no limit.
         max_cost: US dollars that all attempts together may cost; None for no limit.
         written_for: The cloud that the file names, where the command line chose another; None otherwise.
         as_task: Whether the `run` of a service is to be run as a job.
         dialect: Whose semantics the scripts have.
+        dialect_told: Whether the file or the caller says so; False where the file could be either tool's.
         source: The file it was read from, for messages; None for a job made in Python.
         extras: Fields that a dialect knows and that have no place above, each accounted for in the plan:
             those of `resources` as read, of others the name alone.
@@ -138,12 +146,14 @@ class JobConfig:
     outputs: Sequence[str] | Literal[False] = ()
     max_restarts: int = 0
     restart_on: Sequence[int | str] = ()
+    max_restarts_on_errors: int | None = None
     image_secret: str | None = None
     max_duration: int | None = None
     max_cost: float | None = None
     written_for: str | None = None
     as_task: bool = False
     dialect: Dialect = "oumi"
+    dialect_told: bool = field(default=True, compare=False)
     source: Path | None = field(default=None, compare=False)
     extras: Mapping[str, Any] = field(default_factory=dict[str, Any])
     positions: Mapping[str, Position] = field(default_factory=dict[str, Position], compare=False, repr=False)

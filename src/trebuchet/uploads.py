@@ -181,15 +181,15 @@ def require_source(upload: Upload) -> os.stat_result:
     if upload.role == "workdir" and not stat.S_ISDIR(status.st_mode):
         raise UsageError(
             f"{source} is a file, and the work dir is a folder.",
-            hint="Name the folder; its contents are sent.",
+            hint="name the folder; its contents are sent",
         )
     return status
 
 
 def _missing_hint(upload: Upload) -> str:
     if upload.role == "workdir":
-        return "The work dir is given relative to where the command runs; check its spelling."
-    return f"It was to become {upload.target} in the sandbox; create it, or remove the mount."
+        return "the work dir is given relative to where the command runs; check its spelling"
+    return f"it was to become {upload.target} in the sandbox; create it, or take the mount out"
 
 
 def _local_file(path: str, status: os.stat_result) -> LocalFile:
@@ -199,7 +199,7 @@ def _local_file(path: str, status: os.stat_result) -> LocalFile:
 def _require_readable(path: Path) -> None:
     if not os.access(path, os.R_OK):
         path.stat()  # What is gone by now is no question of permissions.
-        raise UsageError(f"{path} cannot be read.", hint="Check its permissions, or ignore it.")
+        raise UsageError(f"{path} cannot be read.", hint="check its permissions, or ignore it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,17 +37,35 @@ def test_a_batch_system_is_refused_for_its_scripts(trebuchet: Callable[..., Answ
         assert "its scripts need PBS or Slurm" in answer.out
 
 
-def test_files_that_are_not_here_are_noted(trebuchet: Callable[..., Answer], tmp_path: Path) -> None:
+def test_each_local_file_that_is_not_here_is_refused_with_its_place_by_each_verb(
+    trebuchet: Callable[..., Answer], tmp_path: Path
+) -> None:
     (tmp_path / "here").touch()
     (tmp_path / "job.yaml").write_text(
-        "workdir: nowhere\nfile_mounts: {/a: ./here, /b: ./gone}\nrun: 'true'\n"
+        "workdir: nowhere\nfile_mounts:\n  /a: ./here\n  /b: ./gone\n  ~/.netrc: ./netrc\nrun: 'true'\n"
     )
+    for verb in ("check", "plan", "up"):
+        answer = trebuchet(verb, "job.yaml")
+        told = answer.out + answer.err
+        assert (answer.code, told.count("does not exist")) == (203, 3), (verb, told)
+        assert f"job.yaml:1:1: workdir: {tmp_path}/nowhere does not exist." in told
+        assert f"job.yaml:4:3: file_mounts./b: {tmp_path}/gone does not exist." in told
+        assert f"job.yaml:5:3: file_mounts.~/.netrc: {tmp_path}/netrc does not exist." in told
+        assert "it was to become /root/.netrc in the sandbox; create it, or take the mount out" in told
     [verdict] = trebuchet("check", "job.yaml", "--json").json
-    assert verdict["verdict"] == "runs with notes"
-    missing = [note.split(":")[0] for note in verdict["notes"] if "does not exist here" in note]
-    assert missing == [str(tmp_path / "nowhere"), str(tmp_path / "gone")]
-    launched = trebuchet("up", "job.yaml")
-    assert (launched.code, "does not exist" in launched.err) == (201, True), launched.err
+    assert (verdict["verdict"], len(verdict["refusals"])) == ("refused", 3)
+
+
+def test_a_plan_is_shown_though_local_files_are_missing(
+    trebuchet: Callable[..., Answer], tmp_path: Path
+) -> None:
+    (tmp_path / "here").touch()
+    (tmp_path / "job.yaml").write_text("file_mounts: {/a: ./here, /b: ./gone}\nrun: 'true'\n")
+    answer = trebuchet("plan", "job.yaml")
+    assert (answer.code, f"{tmp_path}/here to /a" in answer.out) == (203, True), answer
+    answer = trebuchet("plan", "job.yaml", "--json")
+    assert answer.code == 203
+    assert [one["source"] for one in answer.json["files"]] == [str(tmp_path / "here")]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +84,7 @@ def test_what_no_launch_can_send_is_refused_by_each_verb(
     (tmp_path / "job.yaml").write_text(f"{fields}\nrun: 'true'\n")
     for verb in ("check", "plan", "up"):
         answer = trebuchet(verb, "job.yaml")
-        assert (answer.code, told in answer.out + answer.err) == (201, True), (verb, answer)
+        assert (answer.code, told in answer.out + answer.err) == (203, True), (verb, answer)
 
 
 def test_one_pipe_of_variables_is_enough_for_many_files(tmp_path: Path) -> None:
@@ -112,7 +130,11 @@ def test_a_plan_shows_what_its_candidates_differ_in(trebuchet: Callable[..., Ans
             "3. Debian slim, with",
         ],
         ["gpu none", "cpu 1."],
-        ["cpu 1. 1 physical core, 4 GiB of memory", "2. 2 physical cores, its", "3. 2 physical cores, its"],
+        [
+            "cpu 1. 1 physical core, 4 GiB of memory",
+            "2. 2 physical cores, Modal's",
+            "3. 2 physical cores, Modal's",
+        ],
         ["ports 1. 80", "2. 81, 82", "3. none"],
         ["tags 1. a=b", "2. none", "3. a=c"],
     ):
@@ -121,3 +143,36 @@ def test_a_plan_shows_what_its_candidates_differ_in(trebuchet: Callable[..., Ans
         assert all(row.startswith(other) for row, other in zip(found, others, strict=True)), told
     one = trebuchet("plan", "job.yaml", "--cloud", "modal", "--resources.any_of", "[]").out
     assert "1." not in one
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ("max_restarts: 3", "at most 3, when it is preempted or when it fails"),
+        ("max_restarts: 3\nrestart_on: [7, 8]", "at most 3, when it ends with 7 or 8"),
+        ("resources: {job_recovery: FAILOVER}", "at most 10, when it is preempted"),
+        (
+            "resources: {job_recovery: {max_restarts_on_errors: 2, recover_on_exit_codes: 33}}",
+            "at most 10 when it is preempted or when it ends with 33; at most 2 when it fails otherwise",
+        ),
+    ],
+)
+def test_a_plan_shows_when_the_job_is_started_again(
+    trebuchet: Callable[..., Answer], tmp_path: Path, fields: str, told: str
+) -> None:
+    (tmp_path / "job.yaml").write_text(f"{fields}\nrun: 'true'\n")
+    shown = " ".join(trebuchet("plan", "job.yaml").out.split())
+    assert f" restarts {told} starts in " in shown, shown
+
+
+def test_a_plan_tells_how_little_modal_gives_by_default(
+    trebuchet: Callable[..., Answer], tmp_path: Path
+) -> None:
+    (tmp_path / "job.yaml").write_text("run: 'true'\n")
+    told = " ".join(trebuchet("plan", "job.yaml", "--cloud", "modal").out.split())
+    assert "cpu Modal's default of 0.125 physical cores, Modal's default of 128 MiB of memory" in told
+    assert "resources.cpus: Modal's default is asked for, 0.125 of a physical core and 128 MiB" in told
+    assert "resources.cpus N --resources.memory N asks for more" in told
+    told = trebuchet("plan", "job.yaml", "--cloud", "modal", "--resources.cpus", "2").out
+    assert "resources.memory: Modal's default is asked for, 128 MiB of memory" in told
+    assert "Modal's default" not in trebuchet("plan", "job.yaml", "--cloud", "local").out

@@ -167,7 +167,7 @@ def test_thousands_of_entries_take_seconds_at_most(text: str) -> None:
 
 def test_a_variable_that_every_job_is_given_is_not_taken_from_the_file() -> None:
     envs = {"SKYPILOT_NUM_NODES": "4", "OTHER": "x"}
-    plan = make_plan(JobConfig(run="x", envs=envs, secrets={"TREBUCHET_ATTEMPT": "9"}), cloud="modal")
+    plan = make_plan(JobConfig(run="x", envs=envs, secrets={"TREBUCHET_ATTEMPT": "9"}), cloud="local")
     assert [note.field for note in plan.notes] == ["envs.SKYPILOT_NUM_NODES", "secrets.TREBUCHET_ATTEMPT"]
     assert plan.candidates[0].env == {"OTHER": "x"}
 

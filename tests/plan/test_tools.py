@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from trebuchet.plan.tools import calls, debian_packages, wants_conda, wants_docker, wants_uv
+from trebuchet.plan.tools import (
+    calls,
+    debian_packages,
+    not_brought,
+    wants_conda,
+    wants_docker,
+    wants_uv,
+)
 
 
 @pytest.mark.parametrize(
@@ -55,3 +62,18 @@ def test_uv_and_docker() -> None:
 
 def test_a_long_script_takes_no_time() -> None:
     assert not calls(";a=b " * 700_000, "wget")
+
+
+def test_commands_of_other_clouds_are_told_unless_the_script_installs_them() -> None:
+    assert not_brought("gsutil cp a b; kubectl get pods") == ["gsutil", "kubectl"]
+    assert not_brought("gsutil cp a b", ["gsutil"]) == []
+    assert not_brought("pip install -U gsutil\ngsutil cp a b") == []
+    assert not_brought("apt-get install google-cloud-cli\ngcloud info; gsutil ls") == []
+    assert not_brought("curl -LO https://dl.k8s.io/release/bin/linux/amd64/kubectl\nkubectl get pods") == []
+    assert not_brought("curl -sL https://aka.ms/InstallAzureCLIDeb | sudo bash\naz login") == []
+    assert not_brought("echo gsutil") == []
+
+
+def test_packages_bring_what_scripts_ask_of_the_system() -> None:
+    script = "lsb_release -a; echo 1+1 | bc; ssh-keyscan github.com"
+    assert debian_packages(script) == ["openssh-client", "lsb-release", "bc"]

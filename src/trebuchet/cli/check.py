@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +13,13 @@ from trebuchet.cli.lacking import as_if_given, what_is_lacking
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
 from trebuchet.errors import JobFileError, PlanError, TrebuchetError
-from trebuchet.uploads import require_source
+from trebuchet.lifecycle.sources import require_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from trebuchet.cli.render import Form
     from trebuchet.cli.session import Session
-    from trebuchet.plan.model import Plan
 
 _COLOURS = {"runs": "green", "runs with notes": "yellow", "refused": "red"}
 
@@ -69,9 +67,9 @@ class Verdict:
 def check(
     ctx: click.Context, session: Session, files: tuple[str, ...], form: Form | None, **options: Any
 ) -> None:
-    """Say of each job file whether it would run.
+    """Say of each job file whether it would run, launched from here.
 
-    A line each; fails if one would not.
+    A line each; fails if one would not. Local files that it names have to be here.
     """
     chosen = JobOptions(**options)
     verdicts = [_verdict(session, file, ctx.meta[OVERRIDES], chosen) for file in files]
@@ -87,7 +85,7 @@ def _verdict(session: Session, file: str, overrides: Sequence[str], options: Job
     try:
         job, lacking = as_if_given(read_job(file, overrides, options))
         planned = session.launcher.plan(job)
-        missing = list(_missing(planned))
+        require_sources(job, planned)
     except (JobFileError, PlanError) as error:
         refusals = tuple(str(problem) for problem in error.problems)
         return Verdict(file=file, refusals=refusals, account={}, refused_with=error.exit_code)
@@ -96,21 +94,8 @@ def _verdict(session: Session, file: str, overrides: Sequence[str], options: Job
         return Verdict(file=file, refusals=(told,), account={}, refused_with=error.exit_code)
     notes = (f"{note.field}: {note.done}, {note.why}" for note in planned.notes)
     needs = what_is_lacking(lacking) if lacking else None
-    told = (*notes, *missing, *([needs] if needs else []))
+    told = (*notes, *([needs] if needs else []))
     return Verdict(file=file, notes=told, account={**planned.account}, needs=needs)
-
-
-def _missing(planned: Plan) -> Iterator[str]:
-    """What a launch from here would be refused for. Elsewhere it may be there: a token, say.
-
-    Raises:
-        UsageError: Something is there that no launch can send.
-    """
-    for upload in dict.fromkeys(upload for spec in planned.candidates for upload in spec.uploads):
-        if os.path.exists(upload.source):  # noqa: PTH110 - the other one raises where it may not look
-            require_source(upload)
-        else:
-            yield f"{upload.source}: a launch from here would be refused, it does not exist here"
 
 
 def _record(verdict: Verdict) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from trebuchet.cli.progress import progress_for
 from trebuchet.cli.render import print_json, print_statuses, status_record
 from trebuchet.cli.travelling import Memory, notes_of, travelling
 from trebuchet.errors import ControlPlaneError, TrebuchetError
+from trebuchet.lifecycle.sources import require_sources
 from trebuchet.status import JobState
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Request:
     def launch(self, progress: Progress) -> JobStatus:
         """Create it, or find the one that the key has made already."""
         planned = self.launcher.plan(self.job)
+        require_sources(self.job, planned)
         sent = travelling(planned, state=self.launcher.settings.home)
         for said in notes_of(planned, sent):
             tell_note(printable(said))

@@ -13,6 +13,8 @@ from trebuchet.cli.plan_text import plan_text
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.travelling import travelling
 from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
+from trebuchet.errors import PlanError
+from trebuchet.lifecycle.sources import unsendable
 
 if TYPE_CHECKING:
     from trebuchet.cli.render import Form
@@ -37,11 +39,13 @@ if TYPE_CHECKING:
 def plan(ctx: click.Context, session: Session, file: str, form: Form | None, **options: Any) -> None:
     """Show what "up" would ask for, and create nothing.
 
-    Environment variables are shown by name, never by value, and secrets need none yet.
+    Environment variables are shown by name, never by value, and secrets need none yet. Fails, the plan
+    shown, if a local file that the job names is missing here.
     """
     job, lacking = as_if_given(read_job(file, ctx.meta[OVERRIDES], JobOptions(**options)))
     planned = session.launcher.plan(job)
-    sent = travelling(planned, state=session.settings.home)
+    missing = unsendable(job, planned)
+    sent = travelling(planned, state=session.settings.home, without=missing)
     if form == "json":
         from trebuchet.plan.export import plan_to_dict  # noqa: PLC0415 - for JSON alone
 
@@ -49,6 +53,8 @@ def plan(ctx: click.Context, session: Session, file: str, form: Form | None, **o
         print_json({**plan_to_dict(planned), "files": files, "lacking": lacking})
     else:
         show(plan_text(planned, job, sent, lacking))
+    if missing:
+        raise PlanError(list(missing.values()))
 
 
 def _counted(one: Travelling) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trebuchet.cli.travelling import Travelling
     from trebuchet.job import JobConfig
-    from trebuchet.plan.model import Note, Plan
+    from trebuchet.plan.model import Note, Plan, Restarts
     from trebuchet.sandbox import BucketMount, ImageSpec, SandboxSpec, VolumeMount
 
 _LABEL_WIDTH = 12
@@ -75,8 +75,10 @@ def _rows(
 ) -> Iterator[tuple[str, str]]:
     yield from _labelled("image", _apart(plan, lambda each: _image(each.image, plan.cloud)))
     yield from _labelled("gpu", _apart(plan, _candidate))
-    yield from _labelled("cpu", _apart(plan, _cpu))
+    yield from _labelled("cpu", _apart(plan, lambda each: _cpu(each, plan.cloud)))
     yield "timeout", duration(spec.timeout_s)
+    if plan.restarts is not None:
+        yield "restarts", _restarts(plan.restarts)
     if spec.workdir:
         yield "starts in", spec.workdir
     yield from _labelled("upload", [_upload(each) for each in sent])
@@ -128,16 +130,36 @@ def _candidate(spec: SandboxSpec) -> str:
     return f"{gpu} in {', '.join(spec.regions)}" if spec.regions else gpu
 
 
-def _cpu(spec: SandboxSpec) -> str:
-    cores = (
-        "the control plane's default"
-        if spec.cpu is None
-        else f"{spec.cpu:g} physical core{'' if spec.cpu == 1 else 's'}"
-    )
-    memory = (
-        "its default of memory" if spec.memory_mib is None else f"{spec.memory_mib / 1024:g} GiB of memory"
-    )
+def _cpu(spec: SandboxSpec, cloud: str) -> str:
+    from trebuchet.plan.compute import MODAL_CORES, MODAL_MEMORY_MIB  # noqa: PLC0415 - other verbs plan nothing
+
+    if spec.cpu is not None:
+        cores = f"{spec.cpu:g} physical core{'' if spec.cpu == 1 else 's'}"
+    elif cloud == "modal":
+        cores = f"Modal's default of {MODAL_CORES:g} physical cores"
+    else:
+        cores = "the control plane's default"
+    if spec.memory_mib is not None:
+        memory = f"{spec.memory_mib / 1024:g} GiB of memory"
+    elif cloud == "modal":
+        memory = f"Modal's default of {MODAL_MEMORY_MIB} MiB of memory"
+    else:
+        memory = "its default of memory"
     return f"{cores}, {memory}"
+
+
+def _restarts(restarts: Restarts) -> str:
+    codes = [str(reason) for reason in restarts.on if isinstance(reason, int)]
+    reasons = ["when it is preempted"] if "preempted" in restarts.on else []
+    if codes:
+        reasons.append(f"when it ends with {' or '.join(codes)}")
+    fails = "when it fails otherwise" if codes else "when it fails"
+    if "failure" not in restarts.on:
+        return f"at most {restarts.most}, {' or '.join(reasons)}"
+    if restarts.most_on_errors is None:
+        return f"at most {restarts.most}, {' or '.join([*reasons, fails])}"
+    apart = [f"at most {restarts.most} {' or '.join(reasons)}"] if reasons else []
+    return "; ".join([*apart, f"at most {restarts.most_on_errors} {fails}"])
 
 
 def _upload(one: Travelling) -> str:

@@ -11,7 +11,7 @@ from trebuchet.cli.sizes import size
 from trebuchet.uploads import Manifest, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from trebuchet.plan.model import Plan
@@ -58,17 +58,19 @@ class Travelling:
             yield f"{self.upload.source}: left out, {why}: {named}"
 
 
-def travelling(plan: Plan, *, state: Path) -> list[Travelling]:
+def travelling(plan: Plan, *, state: Path, without: Collection[Upload] = ()) -> list[Travelling]:
     """The uploads of a plan, counted.
 
     Args:
         plan: Whose.
         state: Where Trebuchet's own state is kept, which is never sent.
+        without: Those that are left out.
 
     Raises:
         UsageError: A source is missing or cannot be read.
     """
-    return [Travelling(upload, scan(upload, state=state)) for upload in plan.candidates[0].uploads]
+    uploads = (upload for upload in plan.candidates[0].uploads if upload not in without)
+    return [Travelling(upload, scan(upload, state=state)) for upload in uploads]
 
 
 def notes_of(plan: Plan, found: Sequence[Travelling]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trebuchet.files.durations import DURATION
+from trebuchet.files.secrets import SECRETS
 from trebuchet.files.shapes import (
     AMOUNT,
     FLAG,
@@ -30,7 +31,9 @@ _RECOVERY = Record(
         "recover_on_exit_codes": Field(
             Either((INTEGER, Listed(INTEGER))), "Exit codes that start the job again."
         ),
-    }
+        "min_nodes": Field(INTEGER, "Accepted and not used: a job has one node."),
+    },
+    others=Anything(),
 )
 
 _ONE: dict[str, Field] = {
@@ -45,6 +48,7 @@ _ONE: dict[str, Field] = {
     "instance_type": Field(TEXT, "Refused unless cpus and memory, or accelerators, say the same."),
     "use_spot": Field(FLAG, "Accepted; sandboxes are on demand."),
     "disk_size": Field(AMOUNT, "GiB; accepted up to 512."),
+    "ephemeral_storage": Field(AMOUNT, "Accepted and not used."),
     "disk_tier": Field(TEXT, "Accepted and not used."),
     "image_id": Field(Either((TEXT, _TEXTS)), "The image: docker:REPOSITORY:TAG."),
     "ports": Field(_PORTS, "Ports reachable from outside: a number, a range a-b, or a list."),
@@ -68,6 +72,8 @@ _ONE: dict[str, Field] = {
 
 _ALTERNATIVES = Listed(Record(_ONE))
 
+_ELSEWHERE = {"candidates": "write any_of: and the alternatives below it"}
+
 _RESOURCES: dict[str, Field] = {
     **_ONE,
     "any_of": Field(
@@ -86,6 +92,7 @@ _STORAGE = Record(
         "mode": Field(TEXT, "MOUNT; COPY and MOUNT_CACHED are mounted too."),
         "persistent": Field(FLAG, "Whether it outlives the job."),
         "secret": Field(TEXT, "The control plane's named secret with the bucket's credentials."),
+        "config": Field(Mapped(Anything()), "Its read_only is heeded, the rest is not used."),
     }
 )
 
@@ -94,15 +101,20 @@ _VOLUME = Record(
         "name": Field(TEXT, "The Volume's name."),
         "sub_path": Field(TEXT, "The folder of the Volume that is mounted."),
         "size": Field(AMOUNT, "Without a name: scratch space that ends with the job."),
+        "type": Field(TEXT, "Accepted and not used."),
+        "labels": Field(_TEXTS, "Accepted and not used."),
+        "config": Field(Anything(), "Accepted and not used."),
     }
 )
 
 _BOTH: dict[str, Field] = {
     "name": Field(TEXT, "What people call the job."),
     "num_nodes": Field(INTEGER, "Only 1 can be run."),
-    "resources": Field(Record(_RESOURCES), "What the job needs."),
+    "resources": Field(Record(_RESOURCES, _ELSEWHERE), "What the job needs."),
     "envs": Field(Mapped(Variable()), "Environment variables; null for one to be given at launch."),
-    "secrets": Field(Mapped(Variable()), "Secret environment variables; null for one to be given at launch."),
+    "secrets": Field(
+        SECRETS, "Secret environment variables; null, or a list of names, for those to be given at launch."
+    ),
     "volumes": Field(Mapped(Either((TEXT, _VOLUME))), "Place in the sandbox to Volume."),
     "setup": Field(TEXT, "A bash script that runs before run."),
     "run": Field(TEXT, "The bash script that is the job."),
@@ -154,6 +166,8 @@ SKYPILOT = Record(
         "service": Field(Anything(), "Refused: a service; --as-task runs its script once as a job."),
         "pool": Field(Anything(), "Refused: a pool of workers."),
         "config": Field(Anything(), "Refused: settings of another launcher."),
+        "managed_secrets": Field(Anything(), "Refused: values that another launcher's server keeps."),
+        "api_server_access": Field(FLAG, "Accepted and not used: there is no server of another launcher."),
         "experimental": Field(Anything(), "Refused: settings of another launcher."),
         "event_callback": Field(Anything(), "Refused: a command to run on another launcher's events."),
         "execution": Field(Anything(), "Refused: how several tasks follow one another."),

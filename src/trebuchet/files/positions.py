@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trebuchet.job import Position
+from trebuchet.job import WHOLE, Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def positions(document: Entry, renamed: Mapping[str, tuple[str, ...]]) -> dict[str, Position]:
-    """Each value, leaf or not, by its dotted name in `JobConfig`.
+    """Each value, leaf or not, and the whole, by its dotted name in `JobConfig`.
 
     Args:
         document: The file's tree.
         renamed: Dotted key in the file to those it has in `JobConfig`, where they differ.
     """
-    found: dict[str, Position] = {}
+    found = {WHOLE: Position(WHOLE, document.line, document.column, leaf=False)}
     for key, entry, leaf in _values("", document):
         position = Position(key, entry.line, entry.column, leaf)
         for ours in _ours(key, renamed):

@@ -194,6 +194,10 @@ class Field:
     means: str
 
 
+_SIMILAR = 0.5
+_ALMOST_THE_SAME = 0.8
+
+
 @dataclass(frozen=True)
 class Record:
     """A mapping with known keys."""
@@ -201,6 +205,8 @@ class Record:
     fields: Mapping[str, Field]
     elsewhere: Mapping[str, str] = field(default_factory=dict[str, str])
     """Keys that have no meaning here, and what to write instead."""
+    others: Shape | None = None
+    """What keys may hold that are unknown, and no mistyped known ones; None where there are to be none."""
 
     @property
     def said(self) -> str:
@@ -215,6 +221,8 @@ class Record:
             path = f"{key}.{name}" if key else name
             if name in self.fields:
                 found[name] = read(self.fields[name].shape, one, path, problems)
+            elif self.others is not None and not self._like(name, _ALMOST_THE_SAME):
+                found[name] = read(self.others, one, path, problems)
             else:
                 problems.at(one, f"{shown(path)} is no known key.", self._way_out(name))
         return found
@@ -222,15 +230,23 @@ class Record:
     def _way_out(self, name: str) -> str | None:
         if name in self.elsewhere:
             return self.elsewhere[name]
-        close = difflib.get_close_matches(name[:60], self.fields, n=1, cutoff=0.5)
+        close = self._like(name, _SIMILAR)
         return f"did you mean {close[0]}?" if close else None
+
+    def _like(self, name: str, cutoff: float) -> list[str]:
+        """The known key that is most like a name, if any is enough."""
+        return difflib.get_close_matches(name[:60], self.fields, n=1, cutoff=cutoff)
 
     def schema(self) -> Schema:
         properties = {
             name: {**_or_null(known.shape.schema()), "description": known.means}
             for name, known in self.fields.items()
         }
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+        return {
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": self.others is not None,
+        }
 
 
 def _or_null(schema: Schema) -> Schema:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from trebuchet.files.tree import Entry
 
 _URI = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
-_NO_PLACE = frozenset({"inputs", "service", "pool", "config", "experimental", "event_callback", "execution"})
+_NO_PLACE = frozenset(
+    {
+        "inputs", "service", "pool", "config", "experimental", "event_callback", "execution",
+        "managed_secrets", "api_server_access",
+    }
+)  # fmt: skip
 
 
 def skypilot_job(

@@ -37,7 +37,7 @@ def begin_another(context: Context, job: Job, outcome: Outcome, *, at: float) ->
         return False
     handed_over = left.chains and (outcome.cut or outcome.reason is Reason.TIMEOUT)
     policy = Policy.of(recipe.config)
-    if not handed_over and not (policy.covers(outcome) and job.restarts < policy.max_restarts):
+    if not handed_over and not policy.allows(outcome, job.restarts, earlier):
         return False
     pause = 0.0 if handed_over else pause_before(job.restarts, first_s=context.settings.restart_pause_s)
     successor = _successor(job, outcome, restarts=job.restarts + (not handed_over), not_before=at + pause)

@@ -15,9 +15,9 @@ from trebuchet.lifecycle.context import whoami
 from trebuchet.lifecycle.handoff import ensure_keeper, watch
 from trebuchet.lifecycle.intent import bound, make_intent
 from trebuchet.lifecycle.outputs import config_to_write
+from trebuchet.lifecycle.sources import require_sources
 from trebuchet.lifecycle.transfers import last_told, told_elsewhere
 from trebuchet.lifecycle.values import keep, require_bucket_keys
-from trebuchet.uploads import require_source
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -75,7 +75,8 @@ def launch(
     """Launch a job, or give back the one that this key launched; returns when its sandbox's id is known.
 
     Raises:
-        UsageError: The key or the cluster's name cannot be one, or a local file to be sent is not there.
+        UsageError: The key or the cluster's name cannot be one.
+        PlanError: Local files to be sent are not there, or cannot be sent; with each of them.
         LaunchError: Nothing was created, or what was created has been ended.
         ControlPlaneError: The control plane refused; nothing was created, or what was created has been ended.
         LedgerError: The intent could not be written; nothing was created.
@@ -83,8 +84,7 @@ def launch(
     cluster = naming.check_cluster(cluster)
     if key is not None and (known := _already(context, naming.check_key(key))) is not None:
         return known
-    for upload in {upload for candidate in plan.candidates for upload in candidate.uploads}:
-        require_source(upload)
+    require_sources(job, plan)
     require_bucket_keys(context, plan)
     context.engine.require_answer()
     intent = make_intent(

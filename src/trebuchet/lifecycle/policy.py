@@ -24,15 +24,39 @@ class Policy:
     Attributes:
         max_restarts: How often.
         restart_on: `preempted`, `failure`, and exit codes.
+        max_restarts_on_errors: How many more times after failures that only `failure` covers; None to count
+            all together.
     """
 
     max_restarts: int
     restart_on: Sequence[int | str]
+    max_restarts_on_errors: int | None = None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Policy:
         """The policy of a job file's content."""
-        return cls(config.get("max_restarts") or 0, tuple(config.get("restart_on") or _ANY_REASON))
+        on = tuple(config.get("restart_on") or _ANY_REASON)
+        return cls(config.get("max_restarts") or 0, on, config.get("max_restarts_on_errors"))
+
+    def allows(self, outcome: Outcome, restarts: int, earlier: Sequence[Attempt]) -> bool:
+        """Whether a job that ended so is to be started once more.
+
+        Args:
+            outcome: How its newest attempt ended.
+            restarts: How often it was started again so far.
+            earlier: The attempts before the newest.
+        """
+        if not self.covers(outcome):
+            return False
+        if self.max_restarts_on_errors is None:
+            return restarts < self.max_restarts
+        on_errors = sum(self._is_mere_failure(one) for one in earlier)
+        if self._is_mere_failure(outcome):
+            return on_errors < self.max_restarts_on_errors
+        return restarts - on_errors < self.max_restarts
+
+    def _is_mere_failure(self, ended: Attempt | Outcome) -> bool:
+        return ended.reason in _ENDED_WITH_A_CODE and ended.exit_code not in self.restart_on
 
     def covers(self, outcome: Outcome) -> bool:
         """Whether a job that ended so is to be started again."""

@@ -21,8 +21,8 @@ from trebuchet.lifecycle.handoff import watch
 from trebuchet.lifecycle.intent import Past, bound, make_intent
 from trebuchet.lifecycle.outputs import config_to_write
 from trebuchet.lifecycle.provenance import git_state
+from trebuchet.lifecycle.sources import require_sources
 from trebuchet.lifecycle.values import require_bucket_keys
-from trebuchet.uploads import require_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,8 +127,7 @@ class Volley:
 
     def _made_ready(self, wanted: Wanted) -> tuple[Intended, SandboxSpec] | None:
         context, job, plan = self._context, wanted.job, wanted.plan
-        for upload in {upload for candidate in plan.candidates for upload in candidate.uploads}:
-            require_source(upload)
+        require_sources(job, plan)
         require_bucket_keys(context, plan)
         if job.working_dir not in self._code:
             self._code[job.working_dir] = git_state(job.working_dir)

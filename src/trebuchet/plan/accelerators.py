@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from trebuchet.plan import gpu_names
 from trebuchet.plan.alternatives import refuse_too_many
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from trebuchet.plan.alternatives import Alternative
     from trebuchet.plan.findings import Findings
     from trebuchet.plan.machine import Machine
 
+_MAKER = re.compile(r"^nvidia:(?=\d+(?:\.\d+)?GB)", re.IGNORECASE)
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)GB(\+?)", re.IGNORECASE)
 _OTHER_CHIPS = ("TPU", "INFERENTIA", "TRAINIUM", "NEURON", "TT-", "HL-")
 
 
@@ -54,7 +57,7 @@ def gpus(wanted: Alternative, cloud: str, machine: Machine | None, findings: Fin
         return []
     found: list[Gpu | None] = []
     unfit: list[tuple[_Wish, _Unfit]] = []
-    for wish in _wishes(field, value):
+    for wish in _with_memory(_wishes(field, value), findings):
         answer = _on_modal(wish) if cloud == "modal" else _on_machine(wish, machine, findings)
         if isinstance(answer, _Unfit):
             unfit.append((wish, answer))
@@ -74,6 +77,12 @@ def gpus(wanted: Alternative, cloud: str, machine: Machine | None, findings: Fin
     return found
 
 
+def names_other_chips(wanted: Alternative) -> bool:
+    """Whether any of the accelerators is no GPU at all, but a TPU or its like."""
+    wishes = _wishes("", wanted.get("accelerators") or ())
+    return any(wish.name.upper().startswith(_OTHER_CHIPS) for wish in wishes)
+
+
 def _wishes(field: str, value: Any) -> Iterator[_Wish]:
     if isinstance(value, str):
         yield _wish(field, value, None)
@@ -85,8 +94,24 @@ def _wishes(field: str, value: Any) -> Iterator[_Wish]:
             yield _wish(field, str(name), None)
 
 
+def _with_memory(wishes: Iterable[_Wish], findings: Findings) -> Iterator[_Wish]:
+    """The wishes, those for a size of memory (`80GB`, `nvidia:80GB+`) as the GPUs that have it."""
+    for wish in wishes:
+        match = _MEMORY.fullmatch(wish.name)
+        if match is None:
+            yield wish
+            continue
+        names = gpu_names.by_memory(float(match[1]), or_more=bool(match[2]))
+        if names:
+            findings.noted(
+                wish.field, f"{wish.name} is taken as {', '.join(names)}", "these have as much memory each"
+            )
+        # With none, the size itself is what there is no GPU by the name of.
+        yield from (replace(wish, name=name) for name in names or [wish.name])
+
+
 def _wish(field: str, text: str, count: Any) -> _Wish:
-    name, colon, after = text.strip().partition(":")
+    name, colon, after = _MAKER.sub("", text.strip()).partition(":")
     if count is None and not colon:
         return _Wish(field, name.strip(), 1)
     try:

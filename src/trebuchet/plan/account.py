@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import MISSING, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from trebuchet.errors import PlanError, Problem
+from trebuchet.errors import PlanError
+from trebuchet.plan.written import Written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from trebuchet.job import JobConfig
-    from trebuchet.plan.findings import Findings, Refusal
+    from trebuchet.plan.findings import Findings
     from trebuchet.plan.model import Note, Treatment
 
-_NOT_INPUT = frozenset({"dialect", "source", "positions", "extras", "written_for", "as_task"})
+_NOT_INPUT = frozenset({"dialect", "dialect_told", "source", "positions", "extras", "written_for", "as_task"})
 _BY_GRAVITY: tuple[Treatment, ...] = ("translated", "noted", "refused")
 
 
@@ -70,7 +71,7 @@ def close_account(job: JobConfig, findings: Findings) -> tuple[dict[str, Treatme
         PlanError: Something is refused; with every refusal and its place.
         UnaccountedError: Nothing was said about a leaf.
     """
-    written = _Written(job)
+    written = Written(job)
     if findings.refusals:
         raise PlanError([written.problem(refusal) for refusal in findings.refusals])
     account: dict[str, Treatment] = {}
@@ -87,22 +88,3 @@ def close_account(job: JobConfig, findings: Findings) -> tuple[dict[str, Treatme
 def _nearest(leaf: str, settled: Mapping[str, Treatment]) -> Treatment | None:
     """What was said about a leaf, or else about the closest thing above it."""
     return next((settled[name] for name in (leaf, *_above(leaf)) if name in settled), None)
-
-
-class _Written:
-    """Fields as the job's file writes them."""
-
-    def __init__(self, job: JobConfig) -> None:
-        self._file = str(job.source)
-        self._positions = job.positions
-
-    def key(self, field: str) -> str:
-        position = self._positions.get(field)
-        return position.key if position else field
-
-    def problem(self, refusal: Refusal) -> Problem:
-        message = f"{self.key(refusal.field)}: {refusal.why}."
-        position = self._positions.get(refusal.field)
-        if position is None or position.line is None:
-            return Problem(message, refusal.hint)
-        return Problem(message, refusal.hint, self._file, position.line, position.column)

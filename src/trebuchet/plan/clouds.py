@@ -24,6 +24,8 @@ _RENTABLE = frozenset(
 _BATCH = frozenset({"polaris", "frontier", "perlmutter", "slurm", "alcf", "nersc"})
 _CHOOSE = "say where to run it instead: --cloud modal or --cloud local"
 _FIELD = "resources.cloud"
+_IN_FILE = "written_for"
+"""Where the file's own cloud stands, if another one was asked for on the command line."""
 
 
 def cloud_named(job: JobConfig, chosen: str, findings: Findings) -> None:
@@ -41,12 +43,13 @@ def cloud_named(job: JobConfig, chosen: str, findings: Findings) -> None:
     named = job.written_for or job.resources.cloud
     if named is None or named == chosen:
         return
+    field = _IN_FILE if _IN_FILE in job.positions else _FIELD
     if named.lower() in _BATCH:
-        findings.refused(_FIELD, *_unfit(named))
+        findings.refused(field, *_unfit(named))
     elif named.lower() in _RENTABLE or named in CLOUDS:
         findings.noted(_FIELD, f"{named} is replaced by {chosen}", "that is where it was asked to run")
     else:
-        findings.refused(_FIELD, *_unfit(named))
+        findings.refused(field, *_unfit(named))
 
 
 def alternative_cloud(job: JobConfig, wanted: Alternative, chosen: str, findings: Findings) -> None:

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from trebuchet.plan.accelerators import Gpu
     from trebuchet.plan.alternatives import Alternative
     from trebuchet.plan.findings import Findings
-    from trebuchet.plan.machine import Machine
+    from trebuchet.plan.machine import Machine, Place
 
 VCPUS_PER_CORE = 2
 """Job files count vCPUs; Modal counts physical cores."""
+
+MODAL_CORES = 0.125
+MODAL_MEMORY_MIB = 128
+"""What Modal reserves for a sandbox that asks for nothing."""
 
 _VCPUS_PER_GPU = 4
 _GIB_PER_GPU = 16
@@ -37,13 +41,29 @@ class Compute:
     memory_mib: int | None
 
 
-def compute(wanted: Alternative, gpu: Gpu | None, machine: Machine | None, findings: Findings) -> Compute:
+def compute(wanted: Alternative, gpu: Gpu | None, place: Place, findings: Findings) -> Compute:
     """What one candidate asks for."""
     vcpus = _vcpus(wanted, gpu, findings)
     memory_mib = _memory_mib(wanted, gpu, vcpus, findings)
-    if machine is not None:
-        vcpus, memory_mib = _within(machine, wanted, vcpus, memory_mib, findings)
+    if place.machine is not None:
+        vcpus, memory_mib = _within(place.machine, wanted, vcpus, memory_mib, findings)
+    if place.cloud == "modal" and gpu is None:
+        _note_defaults(wanted, findings)
     return Compute(None if vcpus is None else vcpus / VCPUS_PER_CORE, memory_mib)
+
+
+def _note_defaults(wanted: Alternative, findings: Findings) -> None:
+    """Say how little a job gets that names no cores or memory; SkyPilot's smallest machines have far more."""
+    defaults = {"cpus": f"{MODAL_CORES:g} of a physical core", "memory": f"{MODAL_MEMORY_MIB} MiB of memory"}
+    left = [name for name in defaults if wanted.get(name) is None]
+    if left:
+        given = " and ".join(defaults[name] for name in left)
+        more = " ".join(f"--resources.{name} N" for name in left)
+        findings.noted(
+            wanted.place(left[0]),
+            f"Modal's default is asked for, {given}",
+            f"the file names none; {more} asks for more",
+        )
 
 
 def _vcpus(wanted: Alternative, gpu: Gpu | None, findings: Findings) -> float | None:

@@ -18,6 +18,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*([mgtp]?)i?b?\+?", re.IGNORECASE)
 _GIB = {"m": 1 / 1024, "": 1, "g": 1, "t": 1024, "p": 1024 * 1024}
 
 _NOT_USED = {
+    "ephemeral_storage": "sandboxes take no disk request",
     "disk_tier": "sandboxes have one kind of disk",
     "network_tier": "sandboxes have one kind of network",
     "local_disk": "sandboxes have one kind of disk",
@@ -51,7 +52,7 @@ def _disk_size(wanted: Alternative, cloud: str, findings: Findings) -> None:
         findings.refused(
             field,
             f"{gib:g} GiB are more than the {MOST_GIB} GiB that a sandbox's disk holds",
-            f"keep large data on a Volume (volumes: {{/data: NAME}}) and ask for {MOST_GIB} or less",
+            f"keep large data on a Volume (volumes: {{/data: NAME}}), and: --resources.disk_size {MOST_GIB}",
         )
     else:
         findings.noted(field, "is not reserved", f"sandboxes take no disk request, and have {MOST_GIB} GiB")

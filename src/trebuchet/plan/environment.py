@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from trebuchet.plan.places import is_placeholder
 from trebuchet.plan.script import ARGUMENT_BYTES
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def environment(job: JobConfig, findings: Findings) -> dict[str, str]:
             elif value is not None:
                 findings.translated(field)
                 values[name] = str(value)
+                if is_placeholder(values[name]):
+                    why = "it looks like a placeholder that nobody replaced"
+                    findings.noted(field, "is set as it stands there", why)
     if sum(len(name) + len(value.encode(errors="replace")) for name, value in values.items()) > _MOST_BYTES:
         findings.refused(
             "envs",

@@ -16,6 +16,7 @@ def plan_to_dict(plan: Plan) -> dict[str, Any]:
         "cloud": plan.cloud,
         "dialect": plan.dialect,
         "candidates": [_candidate(spec) for spec in plan.candidates],
+        "restarts": None if plan.restarts is None else asdict(plan.restarts),
         "notes": [asdict(note) for note in plan.notes],
         "account": dict(sorted(plan.account.items())),
     }

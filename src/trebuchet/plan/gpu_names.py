@@ -76,6 +76,20 @@ _INSTEAD = {
     "GAUDI3": "H100",
 }
 
+_MEMORY_GB = {
+    "T4": 16,
+    "L4": 24,
+    "A10": 24,
+    "A100": 40,
+    "L40S": 48,
+    "A100-80GB": 80,
+    "H100": 80,
+    "RTX-PRO-6000": 96,
+    "H200": 141,
+    "B200": 180,
+}
+"""Of each GPU, as it is sold; the smallest first, and of equal ones the cheaper."""
+
 _RTX = re.compile(r"\b(RTX)[-_ ](?=\d|A\d)", re.IGNORECASE)
 _FORM_FACTOR = re.compile(r"-(?:sxm\d?|pcie|nvlink|hbm\d\w?)(?=-|$)", re.IGNORECASE)
 
@@ -90,6 +104,11 @@ def modal_name(name: str) -> str | None:
     """Modal's name for a GPU, or None where Modal has none such."""
     known = same_name(name)
     return known if known in MODAL_GPUS else None
+
+
+def by_memory(gb: float, *, or_more: bool) -> list[str]:
+    """Modal's GPUs with just so many GB each, or at least so many; the smallest first."""
+    return [name for name, has in _MEMORY_GB.items() if has == gb or (or_more and has > gb)]
 
 
 def most(name: str) -> int:

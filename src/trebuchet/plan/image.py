@@ -50,6 +50,8 @@ def image(
         )
     secret = _secret(job, findings)
     if value is None:
+        there = () if place.machine is None else place.machine.programs or ()
+        _note_not_brought(job, tools.not_brought(script, there), findings)
         if secret:
             findings.noted("image_secret", "is not used", "the default image needs no login")
         if place.cloud == "local" and place.machine is not None and place.machine.programs is not None:
@@ -62,6 +64,13 @@ def image(
     if secret is not None:
         return ImageSpec(registry_ref=reference, registry_secret=secret)
     return ImageSpec(registry_ref=reference, registry_login=_login(job))
+
+
+def _note_not_brought(job: JobConfig, commands: list[str], findings: Findings) -> None:
+    for command in commands:
+        where = "setup" if tools.calls(job.setup or "", command) else "run"
+        why = "it is installed by nothing here; do so in setup, or name an image that has it"
+        findings.noted(where, f"calls {command}", why)
 
 
 def _secret(job: JobConfig, findings: Findings) -> str | None:

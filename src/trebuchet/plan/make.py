@@ -13,7 +13,7 @@ from trebuchet.plan.cache import cache_mount
 from trebuchet.plan.clouds import alternative_cloud, cloud_named
 from trebuchet.plan.compute import compute
 from trebuchet.plan.disk import machine_kind
-from trebuchet.plan.duration import restarts, timeout_s
+from trebuchet.plan.duration import timeout_s
 from trebuchet.plan.environment import environment, tool_variables
 from trebuchet.plan.findings import Findings
 from trebuchet.plan.hidden import refuse_hidden
@@ -25,11 +25,12 @@ from trebuchet.plan.priority import priority
 from trebuchet.plan.promises import promises, resource_promises
 from trebuchet.plan.reach import OUR_TAGS, ports, tags
 from trebuchet.plan.regions import regions
+from trebuchet.plan.restarts import restarts
 from trebuchet.plan.script import WORK_DIR
 from trebuchet.plan.scripts import command
 from trebuchet.plan.storage import Storage
 from trebuchet.plan.uploads import GitSource, LocalPaths, file_mounts, work_dir
-from trebuchet.sandbox import SandboxSpec
+from trebuchet.sandbox import SandboxSpec, Upload
 
 if TYPE_CHECKING:
     from trebuchet.job import JobConfig
@@ -68,9 +69,9 @@ def make_plan(
     cloud_named(job, cloud, findings)
     _nodes(job, findings)
     promises(job, findings)
-    restarts(job, findings)
+    again = restarts(job, findings)
     outputs(job, findings)
-    common = _common(job, cloud, cache_volume, LocalPaths(here, home), findings)
+    common, sources = _common(job, cloud, cache_volume, LocalPaths(here, home), findings)
     candidates = _candidates(job, Place(cloud, machine, tag_prefix), common, findings)
     account, notes = close_account(job, findings)
     return Plan(
@@ -79,6 +80,8 @@ def make_plan(
         notes=notes,
         dialect=job.dialect,
         cloud=cloud,
+        restarts=again,
+        sources=sources,
     )
 
 
@@ -102,8 +105,8 @@ def _nodes(job: JobConfig, findings: Findings) -> None:
 
 def _common(
     job: JobConfig, cloud: str, cache_volume: str, paths: LocalPaths, findings: Findings
-) -> SandboxSpec:
-    """What all candidates have in common."""
+) -> tuple[SandboxSpec, dict[str, Upload]]:
+    """What all candidates have in common, and its uploads by their fields."""
     env = environment(job, findings)
     # Not as merged: a secret may have the name of a variable that the file gives, and paths are shown.
     public = {name: str(value) for name, value in job.envs.items() if name in env and value is not None}
@@ -117,20 +120,22 @@ def _common(
     if all(volume.name != cache_volume for volume in volumes):
         cache = cache_mount(cache_volume, [*arriving, *storage.places.items()], findings)
         volumes = [*volumes, cache] if cache else volumes
-    git, local = (source, ()) if isinstance(source, GitSource) else (None, (source,) if source else ())
+    git = source if isinstance(source, GitSource) else None
+    sources = {"working_dir": source, **uploads} if isinstance(source, Upload) else uploads
     folders = [volume.path for volume in volumes if volume.name is None]
     mounts = [mount.path for mount in (*volumes, *storage.buckets) if mount.path not in folders]
     runs = command(job, git, findings, folders=folders, mounts=mounts)
-    return SandboxSpec(
+    common = SandboxSpec(
         argv=runs.argv,
         scripts=runs.scripts,
         workdir=WORK_DIR,
         env=env,
         timeout_s=timeout_s(job, findings),
-        uploads=(*local, *uploads.values()),
+        uploads=tuple(sources.values()),
         volumes=tuple(volumes),
         buckets=tuple(storage.buckets),
     )
+    return common, sources
 
 
 def _candidates(job: JobConfig, place: Place, common: SandboxSpec, findings: Findings) -> list[SandboxSpec]:
@@ -168,7 +173,7 @@ def _alternative(
     )
     found: list[SandboxSpec] = []
     for gpu in gpus(wanted, place.cloud, place.machine, findings):
-        asked = compute(wanted, gpu, place.machine, findings)
+        asked = compute(wanted, gpu, place, findings)
         found.append(
             replace(
                 spec,

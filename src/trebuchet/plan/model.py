@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trebuchet.job import Dialect
-    from trebuchet.sandbox import SandboxSpec
+    from trebuchet.sandbox import SandboxSpec, Upload
 
 Treatment = Literal["translated", "noted", "refused"]
 
@@ -28,6 +30,22 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Restarts:
+    """When the job is started again.
+
+    Attributes:
+        on: `preempted`, `failure` (any exit code but 0), and exit codes.
+        most: How often.
+        most_on_errors: How many more times for failures that only `failure` covers; None to count all
+            together.
+    """
+
+    on: tuple[int | str, ...]
+    most: int
+    most_on_errors: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What would be asked of the control plane. Pure data, made without I/O.
 
@@ -37,6 +55,8 @@ class Plan:
         dialect: How the file was read.
         account: Every leaf key of the input, and what became of it.
         cloud: `modal` or `local`.
+        restarts: None for a job that is never started again.
+        sources: The candidates' uploads by the dotted key of `JobConfig` that names them.
     """
 
     candidates: tuple[SandboxSpec, ...]
@@ -44,3 +64,5 @@ class Plan:
     dialect: Dialect
     cloud: str
     account: dict[str, Treatment]
+    restarts: Restarts | None = None
+    sources: Mapping[str, Upload] = field(default_factory=dict[str, "Upload"])

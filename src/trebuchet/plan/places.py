@@ -24,6 +24,7 @@ _MADE_AT_START = (*_MADE_BY_KERNEL, "/dev", "/run")
 
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 _PLACEHOLDER = re.compile(r"<[^<>/]+>|\bYOUR[-_][A-Z]")
+_ALL_PLACEHOLDER = re.compile(r"<[\w .'-]+>|YOUR[-_][A-Z_-]+")
 
 
 class PlaceError(ValueError):
@@ -32,6 +33,15 @@ class PlaceError(ValueError):
     def __init__(self, clause: str, hint: str | None = None) -> None:
         super().__init__(clause)
         self.hint = hint
+
+
+_LONGEST_PLACEHOLDER = 200
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether all of a value stands for one that somebody was to put there: `<your-token>`, `YOUR_BUCKET`."""
+    text = value.strip()
+    return len(text) <= _LONGEST_PLACEHOLDER and _ALL_PLACEHOLDER.fullmatch(text) is not None
 
 
 def filled(text: str, variables: Mapping[str, str]) -> str:

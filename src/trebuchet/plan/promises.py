@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trebuchet.plan.accelerators import names_other_chips
+
 if TYPE_CHECKING:
     from trebuchet.job import JobConfig
     from trebuchet.plan.alternatives import Alternative
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
 _REFUSED = {
     "pool": ("a pool of workers is no single job", "launch its jobs one by one"),
     "config": ("it holds settings of another launcher", "take it out"),
+    "managed_secrets": (
+        "their values lie with another launcher's server",
+        "list them under secrets, and give each with --secret NAME",
+    ),
     "experimental": ("it holds settings of another launcher", "take it out"),
     "event_callback": (
         "nothing here calls a command on events",
@@ -20,6 +26,7 @@ _REFUSED = {
     "execution": ("several tasks in a row are no single job", "run them one by one: --task NAME"),
 }
 _NOTED = {
+    "api_server_access": "no server of another launcher is reached, and no variable names one",
     "inputs": "it is an estimate for another launcher",
     "outputs": "it is an estimate for another launcher",
 }
@@ -61,7 +68,9 @@ def resource_promises(wanted: Alternative, findings: Findings) -> None:
     for name, (why, hint) in _REFUSED_RESOURCES.items():
         field = wanted.place(name)
         findings.translated(field)
-        if wanted.get(name) is not None:
+        if name == "accelerator_args" and names_other_chips(wanted):
+            findings.noted(field, "is not used", why)  # What is to be said is said of the chips.
+        elif wanted.get(name) is not None:
             findings.refused(field, f"{why}", hint)
     for name in ("job_recovery", "spot_recovery"):
         findings.known(wanted.place(name))

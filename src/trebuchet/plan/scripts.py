@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trebuchet.job import WHOLE
 from trebuchet.plan.environment import tool_variables
 from trebuchet.plan.script import bind_launch, file_argv, oversize, script_argv
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from trebuchet.plan.findings import Findings
     from trebuchet.plan.uploads import GitSource
 
+_WRITE_ONE = "write the script that is the job, under run"
 _LONGEST_KEY = "x" * 64
 _LONGEST_TIME_S = 10_000_000
 
@@ -50,8 +52,13 @@ def command(
         findings: Where what is wrong is said.
     """
     findings.translated("setup", "run")
-    if not job.run.strip():
-        findings.refused("run", "it is empty", "write the script that is the job")
+    if not job.dialect_told and (job.setup or "").strip() and job.run.strip():
+        findings.noted(
+            "setup",
+            "is read as Oumi's: run goes on in its shell, and the first command that fails ends the job",
+            "the file could also be SkyPilot's; --dialect skypilot reads it so",
+        )
+    _require_script(job, findings)
     for name, script in (("setup", job.setup or ""), ("run", job.run)):
         if fault := _fault(script):
             findings.refused(name, fault, "take it out")
@@ -67,6 +74,17 @@ def command(
     if fault := _as_launched(job, argv):
         findings.refused("run", fault, "shorten the paths and names that the job lists")
     return Command(argv, scripts)
+
+
+def _require_script(job: JobConfig, findings: Findings) -> None:
+    if job.run.strip():
+        return
+    if (job.setup or "").strip():
+        findings.noted("run", "there is none", "the job is its setup")
+    elif WHOLE in job.positions and "run" not in job.positions:
+        findings.refused(WHOLE, "There is neither a run nor a setup script", _WRITE_ONE)
+    else:
+        findings.refused("run", "it is empty", _WRITE_ONE)
 
 
 def _as_launched(job: JobConfig, argv: tuple[str, ...]) -> str | None:

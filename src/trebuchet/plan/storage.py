@@ -75,7 +75,7 @@ class Storage:
         try:
             where = self.places[field] = self._free_place(target)
             if field.startswith("storage_mounts"):
-                self._storage_mount(field, where, cast("StorageMount", what))
+                self._storage_mount(field, where, self._filled(cast("StorageMount", what)))
             else:
                 self._volume(field, where, cast("str | Mapping[str, Any] | None", what))
         except PlaceError as error:
@@ -89,11 +89,17 @@ class Storage:
         self._taken.add(where)
         return where
 
+    def _filled(self, mount: StorageMount) -> StorageMount:
+        """The mount with its variables replaced; SkyPilot does so in whatever stands under `file_mounts`."""
+        texts = {"source": mount.source, "name": mount.name, "store": mount.store, "mode": mount.mode}
+        given = {name: text.strip() for name, text in texts.items() if text is not None}
+        return replace(mount, **{name: filled(text, self._variables) for name, text in given.items()})
+
     def _storage_mount(self, field: str, where: str, mount: StorageMount) -> None:
         if mount.source is None:
             self._named_only(field, where, mount)
             return
-        source = filled(mount.source.strip(), self._variables)
+        source = mount.source
         match = _BUCKET_URL.fullmatch(source)
         if match is None:
             raise _no_bucket(source)
@@ -110,7 +116,8 @@ class Storage:
             self._findings.noted(f"{field}.name", "is not used", "the source names the bucket")
         if mount.persistent is False:
             self._findings.noted(f"{field}.persistent", "is not used", "a bucket is never deleted")
-        bucket = _bucket(match, where, read_only=mode == "COPY")
+        read_only = self._read_only(field, mount)
+        bucket = _bucket(match, where, read_only=read_only or mode == "COPY")
         if bucket.store == "gcs" and mount.secret is None:
             keys = "GOOGLE_ACCESS_KEY_ID and GOOGLE_ACCESS_KEY_SECRET"
             self._findings.noted(
@@ -126,7 +133,7 @@ class Storage:
                 f"a bucket of {mount.store} cannot be made or mounted",
                 "leave store out, for a Volume of that name",
             )
-        name = _volume_name(filled(mount.name.strip(), self._variables))
+        name, read_only = _volume_name(mount.name), self._read_only(field, mount)
         self._findings.translated(f"{field}.mode")
         if _mode(mount) in _MODES:
             self._findings.noted(f"{field}.mode", "is not used", "what a name alone stands for is mounted")
@@ -140,10 +147,27 @@ class Storage:
         self._findings.noted(
             field, f"becomes the Volume {name}", f"a name alone is storage that outlives the job{store}"
         )
-        self._add_volume(VolumeMount(name=name, path=where))
+        self._add_volume(VolumeMount(name=name, path=where, read_only=read_only))
+
+    def _read_only(self, field: str, mount: StorageMount) -> bool:
+        """Whether the mount's settings forbid writing; what else they say is not used."""
+        found = False
+        for way, settings in (mount.config or {}).items():
+            named = cast("Mapping[str, Any]", settings) if isinstance(settings, dict) else {"": settings}
+            for name, value in named.items():
+                key = f"{field}.config.{way}.{name}".rstrip(".")
+                if name == "read_only" and isinstance(value, bool):
+                    found = found or value
+                    self._findings.translated(key)
+                else:
+                    self._findings.noted(key, "is not used", "it tunes a mount of another launcher")
+        return found
 
     def _volume(self, field: str, where: str, volume: str | Mapping[str, Any] | None) -> None:
         details: Mapping[str, Any] = {"name": volume} if isinstance(volume, str) else (volume or {})
+        for other in ("type", "labels", "config"):
+            if details.get(other) is not None:
+                self._findings.noted(f"{field}.{other}", "is not used", "Volumes are of one kind")
         name, sub_path = details.get("name"), details.get("sub_path")
         if name is None and details.get("size") is None:
             raise PlaceError("no volume is named", "write a name, or {name: …, sub_path: …}")

@@ -33,14 +33,27 @@ _PACKAGES = {
     "nc": "netcat-openbsd",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
+    "ssh-keyscan": "openssh-client",
+    "lsb_release": "lsb-release",
+    "bc": "bc",
     "ffmpeg": "ffmpeg",
     "git-lfs": "git-lfs",
     "gcc": "build-essential",
     "g++": "build-essential",
     "make": "build-essential",
 }
-PROGRAMS = (*BASICS, *_PACKAGES, "aws", "conda", "apt-get")
+_NOT_BROUGHT = ("gcloud", "gsutil", "az", "kubectl")
+"""What scripts call for that no image of ours has: no package of Debian's brings it."""
+PROGRAMS = (*BASICS, *_PACKAGES, *_NOT_BROUGHT, "aws", "conda", "apt-get")
 """What it is worth knowing of a machine whether it has."""
+_SDK = re.compile(r"google-cloud-(?:cli|sdk)|sdk\.cloud\.google\.com|\bpip3? install [^\n]*gsutil")
+_INSTALLS = {
+    "gcloud": _SDK,
+    "gsutil": _SDK,
+    "az": re.compile(r"azure-cli|InstallAzureCLI"),
+    "kubectl": re.compile(r"(?:install|download|curl|wget)[^\n]*kubectl|kubectl[^\n]*https://"),
+}
+"""By what a script that installs such a command gives itself away."""
 _LOOKED_AT = 131_072
 """Characters; a longer script cannot be sent."""
 
@@ -73,6 +86,15 @@ def missing(script: str, there: Collection[str]) -> dict[str, str]:
     """The commands that a script runs and a machine lacks, with their Debian packages."""
     known = {**BASICS, **_PACKAGES}
     return {name: known[name] for name in known if name not in there and calls(script, name)}
+
+
+def not_brought(script: str, there: Collection[str] = ()) -> list[str]:
+    """The commands of other clouds that a script runs, and that neither it nor the machine seems to bring."""
+    return [
+        name
+        for name in _NOT_BROUGHT
+        if name not in there and calls(script, name) and not _INSTALLS[name].search(script)
+    ]
 
 
 def wants_uv(script: str) -> bool:

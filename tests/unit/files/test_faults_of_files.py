@@ -187,7 +187,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_file() -> None:
 
 def test_thousands_of_faults_are_cut_short() -> None:
     with pytest.raises(JobFileError) as caught:
-        job_from_text("".join(f"key{n}: x\n" for n in range(10_000)), "job.yaml")
+        job_from_text("run: x\n" + "".join(f"key{n}: x\n" for n in range(10_000)), "job.yaml")
     assert len(caught.value.problems) == 50
 
 

@@ -71,7 +71,7 @@ def test_recovery_becomes_the_restart_policy() -> None:
         "resources: {job_recovery: {strategy: x, max_restarts_on_errors: 3, recover_on_exit_codes: 33}}"
         "\nrun: x"
     )
-    assert (job.max_restarts, job.restart_on) == (3, ["preempted", 33, "failure"])
+    assert (job.max_restarts_on_errors, job.restart_on) == (3, ["preempted", 33, "failure"])
 
 
 def test_values_know_their_place() -> None:
