@@ -54,6 +54,21 @@ def test_a_port_tells_when_it_is_ready(engine: Engine) -> None:
     sandbox.terminate()
 
 
+@both_versions
+def test_a_port_that_another_process_holds_makes_nobody_ready(
+    engine: Engine, options: dict[str, str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        probe = modal.Probe.with_tcp(port, interval_ms=20)
+        sandbox = engine.create("sleep", "60", readiness_probe=probe, **options)
+        with pytest.raises(SdkTimeoutError):
+            sandbox.wait_until_ready(timeout=2)
+    sandbox.exec("python3", "-c", LISTENER, str(port))  # what entered it later counts as its own
+    sandbox.wait_until_ready(timeout=20)
+    sandbox.terminate()
+
+
 def test_one_that_ends_before_is_a_conflict(engine: Engine) -> None:
     sandbox = engine.create("sh", "-c", "exit 3", readiness_probe=modal.Probe.with_exec("false"))
     with pytest.raises(ConflictError, match="ended before"):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import modal
 import pytest
-from modal.exception import InvalidError, SandboxTimeoutError
+from modal.exception import ConflictError, InvalidError, SandboxTimeoutError
 
-from support.engine import local_engine
+from support.engine import local_engine, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +72,36 @@ def test_one_without_ports_has_no_tunnels(engine: Engine, options: dict[str, str
     sandbox = engine.create("sleep", "60", **options)
     assert sandbox.tunnels() == {}
     sandbox.terminate()
+
+
+@both_versions
+def test_a_tunnel_does_not_lead_to_another(engine: Engine, options: dict[str, str]) -> None:
+    port = free_port()
+    server = f"import socket; server = socket.create_server(('127.0.0.1', {port}))\n{SERVER}"
+    ports = {"unencrypted_ports": [port], **options}
+    holder = engine.create("sleep", "60", **ports)
+    other = engine.create("sleep", "60", **(ports | {"gpu": "A100-80GB"} if options else ports))
+    with pytest.raises(ConflictError, match=holder.object_id):
+        other.tunnels()  # the older one is to have it
+    serving = other.exec("python3", "-c", server)
+    wait_until(lambda: _listens(port))
+    assert list(other.tunnels()) == [port]
+    with pytest.raises(ConflictError, match=f"{port}.* is held by sandbox {other.object_id}"):
+        holder.tunnels()
+    assert serving.poll() is None
+    other.terminate(wait=True)
+    assert list(holder.tunnels()) == [port]
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(ConflictError, match="another process of this machine"),
+    ):
+        engine.get(holder.object_id).tunnels()
+    holder.terminate()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_one_that_waits_to_be_started_has_none_in_time(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ async def get_tunnels(
     await _wait_for(sandbox.settled, request.timeout)
     if not sandbox.settled.is_set():
         return api_pb2.SandboxGetTunnelsResponse(result=api_pb2.GenericResult(status=IN_VAIN))
+    await call.world.tunnels.check(sandbox)
     return api_pb2.SandboxGetTunnelsResponse(
         tunnels=[_tunnel(port, sandbox.ask.unencrypted_ports) for port in sandbox.ask.ports]
     )

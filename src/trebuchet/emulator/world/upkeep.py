@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from trebuchet.emulator.process.errors import NotRunningError, ProcessError
+from trebuchet.emulator.process.listeners import Holder, holder_of
 from trebuchet.emulator.process.ports import accepts_connections, has_connections
 from trebuchet.emulator.world.errors import ConflictError, InvalidError, NotInTimeError
 
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LOOKS_A_TIMEOUT = 10
 LONGEST_LOOK_S = 1.0
+REST = 9
+"""How much longer than a look the pause after it is, at the least."""
 
 
 class Upkeep:
@@ -89,13 +92,17 @@ class Upkeep:
         return sandbox.standing.ready_at
 
     async def _probe(self, sandbox: Sandbox, probe: Probe) -> None:
+        began = time.monotonic()
         while not await self._passes(sandbox, probe):
-            await asyncio.sleep(probe.interval_s)
+            # Finding out whose a listener is takes a look at every process: most of the time is not for that.
+            await asyncio.sleep(max(probe.interval_s, REST * (time.monotonic() - began)))
+            began = time.monotonic()
         sandbox.now(ready_at=time.time())
 
     async def _passes(self, sandbox: Sandbox, probe: Probe) -> bool:
         if probe.tcp_port is not None:
-            return await accepts_connections(probe.tcp_port)
+            holder = await self._holder(sandbox, probe.tcp_port)
+            return holder is Holder.ITSELF and await accepts_connections(probe.tcp_port)
         try:
             folder = await self._host.exec(sandbox.process, probe.argv)
         except (ProcessError, OSError):
@@ -104,6 +111,9 @@ class Upkeep:
             return (await self._host.wait_end(folder)).exit_code == 0
         finally:
             shutil.rmtree(folder, ignore_errors=True)  # there may be very many of them
+
+    async def _holder(self, sandbox: Sandbox, port: int) -> Holder:
+        return await asyncio.to_thread(holder_of, port, self._host.state(sandbox.process).init_pid)
 
     # ── idleness ──
 

@@ -24,6 +24,7 @@ from trebuchet.emulator.world.sandboxes import Sandboxes
 from trebuchet.emulator.world.secrets import Secrets
 from trebuchet.emulator.world.snapshots import Snapshots
 from trebuchet.emulator.world.stdin import Inputs
+from trebuchet.emulator.world.tunnels import Tunnels
 from trebuchet.emulator.world.upkeep import Upkeep
 from trebuchet.emulator.world.views import IsolatedViews, SharedViews
 from trebuchet.emulator.world.volumes import Volumes
@@ -91,6 +92,7 @@ class World:
         self.inputs = Inputs(host)
         self.upkeep = Upkeep(host, self.execs, self.views, self.inputs)
         self.sandboxes = Sandboxes(state)
+        self.tunnels = Tunnels(self.sandboxes, host)
         self.lifecycle = Lifecycle(
             state,
             self.sandboxes,

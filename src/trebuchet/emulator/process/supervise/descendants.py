@@ -30,9 +30,9 @@ def kill_descendants(ancestor: int, leader: int) -> None:
 
 def _descendants(ancestor: int) -> set[int]:
     children: dict[int, list[int]] = {}
-    for pid in _all_pids():
+    for pid in all_pids():
         with contextlib.suppress(OSError, IndexError):
-            children.setdefault(_parent(pid), []).append(pid)
+            children.setdefault(parent_of(pid), []).append(pid)
     found: set[int] = set()
     waiting = [ancestor]
     while waiting:
@@ -42,13 +42,19 @@ def _descendants(ancestor: int) -> set[int]:
     return found
 
 
-def _all_pids() -> list[int]:
+def all_pids() -> list[int]:
+    """All processes that can be seen; none where there is no `/proc`."""
     try:
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return []
 
 
-def _parent(pid: int) -> int:
+def parent_of(pid: int) -> int:
+    """The process that a process comes from.
+
+    Raises:
+        OSError: It is gone.
+    """
     with open(f"/proc/{pid}/stat", "rb") as file:
         return int(file.read().rpartition(b")")[2].split()[1])
