@@ -77,6 +77,29 @@ def test_what_the_caller_puts_is_seen_after_a_reload(isolating: Engine, volume: 
     sandbox.terminate()
 
 
+@pytest.mark.parametrize("watch", ["wait", "stdout", "poll"])
+@pytest.mark.parametrize("words", [("sync", "/mnt/v"), ("sh", "-c", "cd / && sync /mnt/v; true")])
+def test_sync_commits_volumes_of_version_2_before_its_end_is_told(
+    isolating: Engine, watch: str, words: tuple[str, ...]
+) -> None:
+    volume = modal.Volume.from_name(
+        f"volume-{uuid.uuid4().hex[:12]}", create_if_missing=True, version=2, client=isolating.client
+    ).hydrate()
+    sandbox = isolating.create("sleep", "300", volumes={"/mnt/v": volume})
+    for number in range(5):  # a commit that comes by itself now and then does not make all of them pass
+        run(sandbox, f"touch /mnt/v/{number}")
+        process = sandbox.exec(*words)
+        match watch:
+            case "wait":
+                process.wait()
+            case "stdout":
+                process.stdout.read()
+            case _:
+                wait_until(lambda process=process: process.poll() is not None)
+        assert str(number) in names(volume)
+    sandbox.terminate()
+
+
 def test_the_end_commits(isolating: Engine, volume: modal.Volume) -> None:
     script = "cd /mnt/v; echo at the end > last; rm first; mkdir -p a/b; mv last a/b/"
     sandbox = isolating.create("sh", "-ec", script, volumes={"/mnt/v": volume})

@@ -91,7 +91,7 @@ def test_its_time_limit_and_its_termination_end_it_alone(drive):
         mark = f"10{time.time_ns()}"
         folder = await sandboxes.start("sleep 1000")
         late = await sandboxes.exec(folder, f"sleep {mark}", timeout_s=0.3)
-        assert (late.state.exit_code, late.state.cause) == (124, "timeout")
+        assert (late.state.exit_code, late.state.cause) == (137, "timeout")
         inside = await sandboxes.host.exec(folder, ("sleep", mark))
         await until(lambda: bool(processes_with(mark)))
         sandboxes.host.terminate(inside)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from modal_proto import task_command_router_pb2 as sr
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from trebuchet.emulator.world.sandbox import Sandbox
 
 KILLED = 137
+HELD_BACK_S = 0.5
 NEVER_BEGAN = 127
 """What a shell says of a command that it cannot find."""
 LARGEST_MESSAGE = 1 << 16
@@ -73,8 +76,9 @@ async def start_exec(call: Call, request: sr.TaskExecStartRequest) -> sr.TaskExe
         )
     if request.pty_info.enabled:
         env = pty_variables(request.pty_info) | env
+    sandbox = await started(call, request.task_id)
     await call.world.execs.start(
-        await started(call, request.task_id),
+        sandbox,
         request.exec_id,
         list(request.command_args),
         env=env,
@@ -82,6 +86,7 @@ async def start_exec(call: Call, request: sr.TaskExecStartRequest) -> sr.TaskExe
         timeout_s=request.timeout_secs or None,
         pty=unpack_pty(request.pty_info) if request.pty_info.enabled else None,
     )
+    call.world.syncs.note(sandbox, call.world.execs.folder(sandbox, request.exec_id), request.command_args)
     return sr.TaskExecStartResponse()
 
 
@@ -93,6 +98,7 @@ async def read_exec_stdio(
     wanted_stdout = request.file_descriptor == sr.TASK_EXEC_STDIO_FILE_DESCRIPTOR_STDOUT
     async for _, data in _bytes(call, folder, STDOUT if wanted_stdout else STDERR, request.offset):
         yield sr.TaskExecStdioReadResponse(data=data)
+    await call.world.syncs.done(folder)
     state = call.world.host.state(folder)
     if state.cause == "start_failed" and not wanted_stdout and not request.offset:
         yield sr.TaskExecStdioReadResponse(data=f"{state.message}\n".encode())
@@ -141,14 +147,18 @@ async def wait_exec(call: Call, request: sr.TaskExecWaitRequest) -> sr.TaskExecW
     folder = _exec(call, request)
     state = await call.world.host.wait_end(folder)
     call.world.inputs.forget(folder)
+    await call.world.syncs.done(folder)
+    await asyncio.sleep(_held_back_s(state))
     return sr.TaskExecWaitResponse(code=_exit_code(state))
 
 
 @ROUTER.unary("TaskExecPoll")
 async def poll_exec(call: Call, request: sr.TaskExecPollRequest) -> sr.TaskExecPollResponse:
-    state = call.world.host.state(_exec(call, request))
-    if state.phase in {"starting", "running"}:
+    folder = _exec(call, request)
+    state = call.world.host.state(folder)
+    if state.phase in {"starting", "running"} or _held_back_s(state):
         return sr.TaskExecPollResponse()
+    await call.world.syncs.done(folder)
     return sr.TaskExecPollResponse(code=_exit_code(state))
 
 
@@ -167,6 +177,17 @@ async def _bytes(call: Call, folder: Path, stream: int, start: int) -> AsyncIter
                 del held[:LARGEST_MESSAGE]
         if held:
             yield seen - len(held), bytes(held)
+
+
+def _held_back_s(state: ProcessState) -> float:
+    """How long it is not yet said that a command has ended.
+
+    The SDK for Python keeps time itself and says -1 of one that took too long, as on Modal. It began to count
+    a little later than the engine, and so gets to be the first to say it.
+    """
+    if state.cause != "timeout" or state.ended_at is None:
+        return 0.0
+    return min(max(state.ended_at + HELD_BACK_S - time.time(), 0.0), HELD_BACK_S)
 
 
 def _exit_code(state: ProcessState) -> int:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from trebuchet.emulator.disk import make_private_folder, read_json, write_json
 from trebuchet.emulator.process.removal import remove_tree
 from trebuchet.emulator.process.spec import Bind
-from trebuchet.emulator.world.errors import WorldError
+from trebuchet.emulator.world.errors import NotFoundError, WorldError
 from trebuchet.emulator.world.trees import Entry, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from trebuchet.emulator.world.sandbox import Sandbox, VolumePlace
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 Sharing = Literal["shared", "isolated"]
 COMMIT_EVERY_S = 2.0
+SYNCED_VERSION = 2
+"""On Modal `sync` commits volumes of this version alone."""
 FOLDER = "volumes"
 
 
@@ -57,6 +60,10 @@ class Views(Protocol):
         """Show what others have committed."""
         ...
 
+    async def sync(self, sandbox: Sandbox) -> None:
+        """Commit what `sync` within a sandbox does: volumes of version 2."""
+        ...
+
     async def close(self, sandbox: Sandbox) -> None:
         """Commit for the last time: the sandbox has ended."""
         ...
@@ -82,6 +89,9 @@ class SharedViews:
 
     async def reload(self, sandbox: Sandbox) -> None:
         """There is nothing to fetch."""
+
+    async def sync(self, sandbox: Sandbox) -> None:
+        """There is nothing to commit."""
 
     async def close(self, sandbox: Sandbox) -> None:
         """There is nothing to commit."""
@@ -137,6 +147,16 @@ class IsolatedViews:
             async with self._turn(copy):
                 await asyncio.to_thread(self._refresh, copy)
 
+    async def sync(self, sandbox: Sandbox) -> None:
+        """Commit copies of volumes of version 2."""
+        heeding = (copy for copy in self._copies(sandbox) if self._heeds_sync(copy))
+        await self._commit_each(sandbox, heeding)
+
+    def _heeds_sync(self, copy: _Copy) -> bool:
+        with suppress(NotFoundError):
+            return self._volumes.get(copy.place.volume_id).version == SYNCED_VERSION
+        return False
+
     async def close(self, sandbox: Sandbox) -> None:
         """Commit, and remove the copies."""
         await self._commit_all(sandbox)
@@ -145,7 +165,10 @@ class IsolatedViews:
             await asyncio.to_thread(remove_tree, folder)
 
     async def _commit_all(self, sandbox: Sandbox) -> None:
-        for copy in self._copies(sandbox):
+        await self._commit_each(sandbox, self._copies(sandbox))
+
+    async def _commit_each(self, sandbox: Sandbox, copies: Iterable[_Copy]) -> None:
+        for copy in copies:
             if copy.place.read_only or not copy.note.exists():
                 continue
             async with self._turn(copy):

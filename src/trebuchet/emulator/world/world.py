@@ -24,6 +24,7 @@ from trebuchet.emulator.world.sandboxes import Sandboxes
 from trebuchet.emulator.world.secrets import Secrets
 from trebuchet.emulator.world.snapshots import Snapshots
 from trebuchet.emulator.world.stdin import Inputs
+from trebuchet.emulator.world.syncs import Syncs
 from trebuchet.emulator.world.tunnels import Tunnels
 from trebuchet.emulator.world.upkeep import Upkeep
 from trebuchet.emulator.world.views import IsolatedViews, SharedViews
@@ -90,6 +91,7 @@ class World:
         self.execs = Execs(host)
         self.views = IsolatedViews(self.volumes) if sharing == "isolated" else SharedViews(self.volumes)
         self.inputs = Inputs(host)
+        self.syncs = Syncs(host, self.views)
         self.upkeep = Upkeep(host, self.execs, self.views, self.inputs)
         self.sandboxes = Sandboxes(state)
         self.tunnels = Tunnels(self.sandboxes, host)

@@ -10,7 +10,7 @@ import signal
 import time
 
 from trebuchet.emulator.process.supervise.box import code_of
-from trebuchet.emulator.process.supervise.child import KILLED, TIMED_OUT, Child, leave_result
+from trebuchet.emulator.process.supervise.child import KILLED, Child, leave_result
 from trebuchet.emulator.process.supervise.enter import enter, parse_report
 
 TYPE_CHECKING = False
@@ -82,7 +82,7 @@ class Execs:
         _, complaint = parse_report(os.read(report, _REPORT_SIZE))
         os.close(report)
         if child.cause:
-            child.finish(TIMED_OUT if child.cause == "timeout" else KILLED, child.cause)
+            child.finish(KILLED, child.cause)  # on Modal of one that timed out, too
         elif sandbox_ends and (complaint or code_of(status) == KILLED):
             child.finish(KILLED, "terminated")  # it fell with its sandbox, or there was nothing left to enter
         elif complaint:
