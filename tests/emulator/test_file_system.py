@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from typing import TYPE_CHECKING
 
 import modal
@@ -57,6 +58,18 @@ def test_folders_are_listed_and_described(sandbox: modal.Sandbox) -> None:
     assert files.stat("/listed/file").path == "/listed/file"
 
 
+@pytest.mark.parametrize(
+    "made", ["mkdir -m 1775 $0", "touch $0; chmod 4640 $0", "ln -s nowhere $0", "mkfifo -m 7 $0"]
+)
+def test_modes_are_those_that_stat_shows(sandbox: modal.Sandbox, made: str) -> None:
+    path = f"/srv/moded-{uuid.uuid4().hex}"
+    shown = sandbox.exec("sh", "-ec", f"{made}; stat -c '%a %f' $0", path).stdout.read().split()
+    facts = sandbox.filesystem.stat(path)
+    assert (facts.permissions, facts.mode) == (shown[0].zfill(4), int(shown[1], 16))
+    listed = {entry.path: entry for entry in sandbox.filesystem.list_files("/srv")}
+    assert (listed[path].permissions, listed[path].mode) == (facts.permissions, facts.mode)
+
+
 def test_files_and_folders_are_removed(sandbox: modal.Sandbox) -> None:
     files = sandbox.filesystem
     files.write_text("", "/gone/file")
@@ -85,8 +98,17 @@ def test_each_failure_has_its_own_error(sandbox: modal.Sandbox) -> None:
         files.write_text("", "/a-file/below")
     with pytest.raises(exception.SandboxFilesystemPathAlreadyExistsError):
         files.make_directory("/a-folder", create_parents=False)
+    for parents in (True, False):
+        with pytest.raises(exception.SandboxFilesystemPathAlreadyExistsError):
+            files.make_directory("/a-file", create_parents=parents)
+    with pytest.raises(exception.SandboxFilesystemNotADirectoryError):
+        files.make_directory("/a-file/below")
     with pytest.raises(exception.SandboxFilesystemNotFoundError):
         files.make_directory("/none/such", create_parents=False)
+    sandbox.exec("truncate", "-s", "6G", "/large").wait()
+    with pytest.raises(exception.SandboxFilesystemFileTooLargeError):
+        files.read_bytes("/large")
+    sandbox.exec("rm", "/large").wait()
 
 
 def test_changes_are_watched(sandbox: modal.Sandbox) -> None:

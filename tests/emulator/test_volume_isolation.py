@@ -77,6 +77,20 @@ def test_what_the_caller_puts_is_seen_after_a_reload(isolating: Engine, volume: 
     sandbox.terminate()
 
 
+@pytest.mark.parametrize("kind", ["isolated", "shared"])
+def test_every_user_of_a_sandbox_reads_volumes(isolating: Engine, engine: Engine, kind: str) -> None:
+    used = isolating if kind == "isolated" else engine
+    name = f"volume-{uuid.uuid4().hex[:12]}"
+    volume = modal.Volume.from_name(name, create_if_missing=True, client=used.client).hydrate()
+    put(volume, "/deep/er/file", "read\n")
+    for options, look in (({}, "cat deep/er/file"), ({"sub_path": "made/here"}, "ls && echo read")):
+        mounts = {"/mnt/v": volume.with_mount_options(**options)}
+        sandbox = used.create("sleep", "300", volumes=mounts)
+        assert run(sandbox, f"cd /mnt/v && su nobody -s /bin/sh -c '{look}'") == "read\n"
+        sandbox.terminate()
+    assert (used.state / "volumes").stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("watch", ["wait", "stdout", "poll"])
 @pytest.mark.parametrize("words", [("sync", "/mnt/v"), ("sh", "-c", "cd / && sync /mnt/v; true")])
 def test_sync_commits_volumes_of_version_2_before_its_end_is_told(

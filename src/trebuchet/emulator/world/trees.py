@@ -179,13 +179,27 @@ def _entry(name: str, folder: int) -> Entry | None:
     return None  # a socket, a pipe, a device: no volume holds one
 
 
+def make_open_folder(name: str, parent: int) -> None:
+    """Make a folder in a folder, open to every user of a sandbox whatever this process's umask is.
+
+    Raises:
+        FileExistsError: There is something of this name.
+    """
+    os.mkdir(name, 0o755, dir_fd=parent)
+    descriptor = os.open(name, FOLDER, dir_fd=parent)
+    try:
+        os.fchmod(descriptor, 0o755)
+    finally:
+        os.close(descriptor)
+
+
 def _make_folder(name: str, parent: int) -> None:
     try:
-        os.mkdir(name, 0o755, dir_fd=parent)
+        make_open_folder(name, parent)
     except FileExistsError:
         if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             os.unlink(name, dir_fd=parent)
-            os.mkdir(name, 0o755, dir_fd=parent)
+            make_open_folder(name, parent)
 
 
 def _remove(name: str, parent: int) -> None:

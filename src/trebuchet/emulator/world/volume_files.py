@@ -20,7 +20,7 @@ from trebuchet.emulator.process.removal import remove_at
 from trebuchet.emulator.process.supervise.beneath import open_beneath
 from trebuchet.emulator.sparse import copy_content
 from trebuchet.emulator.world.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
-from trebuchet.emulator.world.trees import FILE, FOLDER, Tree, copy_at, walk
+from trebuchet.emulator.world.trees import FILE, FOLDER, Tree, copy_at, make_open_folder, walk
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -94,7 +94,7 @@ class VolumeFiles:
         """The way to a path without links; with `make` it is a folder from then on."""
         with self._find(path, make=make) as spot:
             if make and spot.mode is None:
-                os.mkdir(spot.name, 0o755, dir_fd=spot.folder)
+                make_open_folder(spot.name, spot.folder)
             elif make and not spot.is_folder:
                 raise ConflictError(f"{path!r} is no folder.")
             return spot.path
@@ -282,7 +282,7 @@ class _Search:
 
     def _go_down(self, name: str, mode: int | None) -> None:
         if mode is None:
-            os.mkdir(name, 0o755, dir_fd=self._walked[-1])
+            make_open_folder(name, self._walked[-1])
         self._walked.append(os.open(name, FOLDER, dir_fd=self._walked[-1]))
         self._here.append(name)
 

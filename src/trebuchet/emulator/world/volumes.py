@@ -84,7 +84,9 @@ class Volumes:
         volume = Volume(
             id=new_id("vo"), name=name, environment=environment, version=version or 1, created_at=time.time()
         )
-        self._files(volume.id).mkdir(mode=0o755)
+        files = self._files(volume.id)
+        files.mkdir()
+        files.chmod(0o755)  # whatever this process's umask is: every user of a sandbox may look into it
         return self._shelf.put(volume)
 
     def rename(self, volume_id: str, name: str) -> None:
