@@ -78,7 +78,9 @@ class Images:
         Raises:
             NotFoundError: There is none, or its time is up.
         """
-        image = self.peek(image_id) or self._shelf.get(image_id)
+        image = self.peek(image_id)
+        if image is None:
+            raise NotFoundError(f"Could not find image with ID {image_id!r}.")
         if image.expires_at is not None and image.expires_at <= time.time():
             raise NotFoundError(f"Image {image_id!r} was kept until its time was up.")
         return image
@@ -177,7 +179,8 @@ class Images:
         Raises:
             NotFoundError: There is none.
         """
-        self._shelf.get(image_id)
+        if self._shelf.peek(image_id) is None:
+            raise NotFoundError(f"No Image with ID {image_id!r}.")
         self._shelf.drop(image_id)
         self._recipes.forget(image_id)
         self._manners.clear()

@@ -31,7 +31,9 @@ class SandboxNames:
         if not is_object_name(name):
             raise InvalidError(f"{name!r} is no name for a sandbox: use up to 64 of A-Z a-z 0-9 . _ -")
         if (app_id, name) in self._alive:
-            raise AlreadyExistsError(f"A running sandbox of this app already has the name {name!r}.")
+            raise AlreadyExistsError(
+                f"A sandbox with the name {name!r} already exists in this app, and runs."
+            )
 
     def take(self, sandbox: Sandbox) -> None:
         """A sandbox is alive under its name, if it has one."""

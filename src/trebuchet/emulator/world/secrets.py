@@ -73,10 +73,10 @@ class Secrets:
         """
         secret = self._named(name, environment)
         if secret is None:
-            raise NotFoundError(f"Secret {name!r} does not exist.")
+            raise NotFoundError(f"Secret {name!r} not found.")
         missing = sorted(set(required_keys) - set(secret.values))
         if missing:
-            raise NotFoundError(f"Secret {name!r} lacks the required keys {', '.join(missing)}.")
+            raise NotFoundError(f"Secret is missing key(s): {', '.join(missing)} (of {name!r}).")
         return secret
 
     def get(self, secret_id: str) -> Secret:

@@ -66,7 +66,7 @@ class Volumes:
         """
         volume = self._named(name, environment)
         if volume is None:
-            raise NotFoundError(f"Volume {name!r} does not exist.")
+            raise NotFoundError(f"Volume {name!r} not found.")
         return volume
 
     def _named(self, name: str, environment: str) -> Volume | None:
