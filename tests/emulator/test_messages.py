@@ -33,19 +33,26 @@ def test_an_image_that_there_is_not_is_said_in_modals_words(engine: Engine) -> N
     with pytest.raises(NotFoundError, match=r"^Could not find image with ID 'im-nowhere'"):
         engine.create("true", image=image)
     with pytest.raises(NotFoundError, match=r"^No Image with ID 'im-nowhere'"):
-        _delete(engine, "im-nowhere")
+        _send(engine, "ImageDelete", api_pb2.ImageDeleteRequest(image_id="im-nowhere"))
 
 
-def _delete(engine: Engine, image_id: str) -> None:
+def _send(engine: Engine, name: str, request: object) -> None:
     """What the SDK for Python has no function for."""
     from modal._utils.async_utils import synchronizer
 
     client: _Client = synchronizer._translate_in(engine.client)
 
     async def send() -> None:
-        await client._stub.ImageDelete(api_pb2.ImageDeleteRequest(image_id=image_id))
+        await getattr(client._stub, name)(request)
 
     synchronizer.create_blocking(send)()
+
+
+def test_a_sandboxs_id_is_no_tasks(engine: Engine) -> None:
+    sandbox = engine.create("sleep", "60")
+    with pytest.raises(NotFoundError, match=f"Task '{sandbox.object_id}' does not exist"):
+        _send(engine, "TaskGetInfo", api_pb2.TaskGetInfoRequest(task_id=sandbox.object_id))
+    sandbox.terminate()
 
 
 def test_a_name_that_is_taken_is_said_to_exist_already(engine: Engine) -> None:

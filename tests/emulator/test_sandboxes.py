@@ -288,6 +288,7 @@ def test_what_is_not_served_is_named(engine: Engine) -> None:
         ({"inbound_cidr_allowlist": ["10.0.0.0/8"]}, "who may connect"),
         ({"outbound_cidr_allowlist": ["10.0.0.0/8"]}, "what may be reached"),
         ({"outbound_domain_allowlist": ["example.org"]}, "what may be reached"),
+        ({"outbound_cidr_allowlist": [], "unencrypted_ports": [8000]}, "what may be reached"),
         ({"block_network": True, "readiness_probe": modal.Probe.with_tcp(80)}, "without a network"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -299,10 +300,30 @@ def test_an_option_that_is_not_served_is_refused_rather_than_ignored(
         engine.create("sleep", "60", **options)
 
 
-def test_the_network_can_be_kept_from_it(engine: Engine) -> None:
+@pytest.mark.parametrize(
+    "lists",
+    [
+        {"outbound_cidr_allowlist": ["0.0.0.0/0"]},
+        {"outbound_domain_allowlist": ["*"]},
+        {"inbound_cidr_allowlist": ["0.0.0.0/0"]},
+    ],
+    ids=["addresses", "names", "callers"],
+)
+def test_a_list_of_all_there_is_keeps_nothing_from_it(engine: Engine, lists: dict[str, list[str]]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         reach = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))"
-        sandbox = engine.create("sleep", "60", block_network=True)
+        assert engine.run("python3", "-c", reach, **lists) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"block_network": True}, {"outbound_cidr_allowlist": []}, {"outbound_domain_allowlist": []}],
+    ids=["blocked", "no address", "no name"],
+)
+def test_the_network_can_be_kept_from_it(engine: Engine, options: dict[str, object]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reach = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))"
+        sandbox = engine.create("sleep", "60", **options)
         assert sandbox.exec("python3", "-c", reach).wait() == 1
         own = (
             "import socket as s; o = s.create_server(('127.0.0.1', 0)); s.create_connection(o.getsockname())"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ALLOWLIST = api_pb2.NetworkAccess.NetworkAccessType.ALLOWLIST
 BLOCKED = api_pb2.NetworkAccess.NetworkAccessType.BLOCKED
+EVERYWHERE, EVERY_NAME = "0.0.0.0/0", "*"
 PRIORITY_TAG = "trebuchet-priority"
 """Modal has no priorities: this tag carries one, from -1000 to 1000; 0 where there is none."""
 HIGHEST_PRIORITY = 1000
@@ -131,7 +132,28 @@ def _volumes(mounts: Iterable[api_pb2.VolumeMount]) -> list[VolumePlace]:
 
 
 def _blocks_network(definition: api_pb2.Sandbox) -> bool:
-    return definition.network_access.network_access_type == BLOCKED or definition.block_network
+    blocked = definition.network_access.network_access_type == BLOCKED or definition.block_network
+    return blocked or _lists_nothing(definition)
+
+
+def _lists_nothing(definition: api_pb2.Sandbox) -> bool:
+    """Whether it may reach nothing, told by a list with nothing on it."""
+    access = definition.network_access
+    return access.network_access_type == ALLOWLIST and not (access.allowed_cidrs or access.allowed_domains)
+
+
+def _lists_what_may_be_reached(definition: api_pb2.Sandbox) -> bool:
+    """Whether that would have to be watched.
+
+    It need not be where it is all; nor where it is nothing, unless a port is to have a tunnel: on Modal such a
+    sandbox has one, and here one without a network cannot.
+    """
+    access = definition.network_access
+    if access.network_access_type != ALLOWLIST:
+        return False
+    if _lists_nothing(definition):
+        return bool(definition.open_ports.ports)
+    return EVERYWHERE not in access.allowed_cidrs and EVERY_NAME not in access.allowed_domains
 
 
 def _pty(definition: api_pb2.Sandbox) -> tuple[int, int] | None:
@@ -168,8 +190,10 @@ UNSERVED: dict[str, Callable[[api_pb2.Sandbox], object]] = {
     "memory snapshots": lambda asked: asked.enable_snapshot,
     "identity tokens": lambda asked: asked.include_oidc_identity_token,
     "custom domains": lambda asked: asked.custom_domain,
-    "lists of who may connect": lambda asked: asked.inbound_cidr_allowlist,
-    "lists of what may be reached": lambda asked: asked.network_access.network_access_type == ALLOWLIST,
+    "lists of who may connect": lambda asked: (
+        asked.inbound_cidr_allowlist and EVERYWHERE not in asked.inbound_cidr_allowlist
+    ),
+    "lists of what may be reached": _lists_what_may_be_reached,
     "outbound policies": lambda asked: asked.HasField("experimental_outbound_policy"),
     "exit snapshots": lambda asked: EXIT_SNAPSHOT in _experiments(asked),
     "experimental options": lambda asked: _experiments(asked) - {EXIT_SNAPSHOT},

@@ -56,6 +56,11 @@ def task_id_of(sandbox_id: str) -> str:
     return "ta-" + sandbox_id.removeprefix("sb-") + (V2_TASK_MARK if is_v2(sandbox_id) else V1_TASK_MARK)
 
 
+def is_task_id(word: str) -> bool:
+    """Whether a word may be the id of a task."""
+    return word.startswith("ta-")
+
+
 def sandbox_id_of(task_id: str) -> str:
     """The id of the sandbox that a task runs."""
     return "sb-" + task_id.removeprefix("ta-")[:-1]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from trebuchet.emulator.disk import make_private_folder
 from trebuchet.emulator.world.errors import ConflictError, NotFoundError
-from trebuchet.emulator.world.ids import is_safe_id, sandbox_id_of
+from trebuchet.emulator.world.ids import is_safe_id, is_task_id, sandbox_id_of
 from trebuchet.emulator.world.sandbox import Outcome, Result, Sandbox
 from trebuchet.emulator.world.sandbox_names import SandboxNames
 
@@ -76,6 +76,8 @@ class Sandboxes:
         Raises:
             NotFoundError: There is none.
         """
+        if not is_task_id(task_id):
+            raise NotFoundError(f"Task {task_id!r} does not exist.")
         return self.get(sandbox_id_of(task_id))
 
     def by_name(self, app_id: str, name: str, *, include_finished: bool) -> Sandbox:
