@@ -145,8 +145,8 @@ def _lists_nothing(definition: api_pb2.Sandbox) -> bool:
 def _lists_what_may_be_reached(definition: api_pb2.Sandbox) -> bool:
     """Whether that would have to be watched.
 
-    It need not be where it is all; nor where it is nothing, unless a port is to have a tunnel: on Modal such a
-    sandbox has one, and here one without a network cannot.
+    It need not be where it is all; nor where it is nothing, unless a port is to have a tunnel: on Modal such
+    a sandbox has one, and here one without a network cannot.
     """
     access = definition.network_access
     if access.network_access_type != ALLOWLIST:
