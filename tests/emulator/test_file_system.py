@@ -111,6 +111,15 @@ def test_each_failure_has_its_own_error(sandbox: modal.Sandbox) -> None:
     sandbox.exec("rm", "/large").wait()
 
 
+def test_an_image_without_python_is_told_so(engine: Engine) -> None:
+    sandbox = engine.create("sleep", "60")
+    script = 'IFS=:; for folder in $PATH; do rm -f "$folder/python3"; done; ! command -v python3'
+    assert sandbox.exec("sh", "-c", script).wait() == 0
+    with pytest.raises(exception.SandboxFilesystemError, match="python3 of the image"):
+        sandbox.filesystem.stat("/etc/passwd")
+    sandbox.terminate()
+
+
 def test_changes_are_watched(sandbox: modal.Sandbox) -> None:
     sandbox.filesystem.make_directory("/watched")
     seen: list[tuple[str, list[str]]] = []
