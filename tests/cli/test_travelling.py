@@ -79,6 +79,7 @@ def test_a_second_launch_with_a_gpu_says_it_too(trebuchet: Callable[..., Answer]
         assert (again.code, there in again.err) == (0, True), again.err
 
 
+@pytest.mark.usefixtures("project")
 def test_many_files_are_checked_without_the_sdk(trebuchet: Callable[..., Answer], tmp_path: Path) -> None:
     for number in range(500):
         (tmp_path / f"{number}.yaml").write_text(JOB)
