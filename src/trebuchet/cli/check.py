@@ -9,7 +9,6 @@ import click
 
 from trebuchet.cli.console import show
 from trebuchet.cli.jobfile import JobOptions, job_options, read_job
-from trebuchet.cli.lacking import as_if_given, what_is_lacking
 from trebuchet.cli.render import json_option, print_json
 from trebuchet.cli.verb import OVERRIDES, JobFileVerb, pass_session, session_options
 from trebuchet.errors import JobFileError, PlanError, TrebuchetError
@@ -33,7 +32,6 @@ class Verdict:
         notes: What the user should know, where it runs.
         refusals: Why it does not run; empty where it does.
         account: Every leaf key, and what became of it; empty where it is refused.
-        needs: What a launch has to be given besides, among the notes too; None for nothing.
         refused_with: The error's exit code; 0 where it runs.
     """
 
@@ -41,7 +39,6 @@ class Verdict:
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     account: dict[str, str]
-    needs: str | None = None
     refused_with: int = 0
 
     @property
@@ -69,7 +66,7 @@ def check(
 ) -> None:
     """Say of each job file whether it would run, launched from here.
 
-    A line each; fails if one would not. Local files that it names have to be here.
+    A line each; fails if one would not. Local files that it names have to be here, and secrets given.
     """
     chosen = JobOptions(**options)
     verdicts = [_verdict(session, file, ctx.meta[OVERRIDES], chosen) for file in files]
@@ -83,7 +80,7 @@ def check(
 
 def _verdict(session: Session, file: str, overrides: Sequence[str], options: JobOptions) -> Verdict:
     try:
-        job, lacking = as_if_given(read_job(file, overrides, options))
+        job = read_job(file, overrides, options)
         planned = session.launcher.plan(job)
         require_sources(job, planned)
     except (JobFileError, PlanError) as error:
@@ -92,10 +89,8 @@ def _verdict(session: Session, file: str, overrides: Sequence[str], options: Job
     except TrebuchetError as error:
         told = f"{error} ({error.hint})" if error.hint else str(error)
         return Verdict(file=file, refusals=(told,), account={}, refused_with=error.exit_code)
-    notes = (f"{note.field}: {note.done}, {note.why}" for note in planned.notes)
-    needs = what_is_lacking(lacking) if lacking else None
-    told = (*notes, *([needs] if needs else []))
-    return Verdict(file=file, notes=told, account={**planned.account}, needs=needs)
+    notes = tuple(f"{note.field}: {note.done}, {note.why}" for note in planned.notes)
+    return Verdict(file=file, notes=notes, account={**planned.account})
 
 
 def _record(verdict: Verdict) -> dict[str, Any]:
@@ -110,7 +105,5 @@ def _record(verdict: Verdict) -> dict[str, Any]:
 
 def _line(verdict: Verdict) -> str:
     told = f"{verdict.file}: {click.style(verdict.word, fg=_COLOURS[verdict.word])}"
-    others = len(verdict.notes) - (verdict.needs is not None)
-    facts = [*verdict.refusals, *([verdict.needs] if verdict.needs else [])]
-    why = "; ".join([*facts, *([f"{others}, see plan"] if others else [])])
+    why = "; ".join(verdict.refusals) or (f"{len(verdict.notes)}, see plan" if verdict.notes else "")
     return f"{told} ({why})" if why else told
