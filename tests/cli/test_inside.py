@@ -144,6 +144,16 @@ def test_a_folder_here_takes_what_is_copied_under_its_own_name(
     assert (tmp_path / "new/er/f").read_text() == "content\n"
 
 
+def test_a_name_that_a_terminal_would_obey_is_told_without_its_power(
+    trebuchet: Callable[..., Any], job: str
+) -> None:
+    make = "mkdir odd; echo 1 > odd/x; ln -s nowhere \"odd/$(printf 'e\\033[31mx\\ny')\""
+    assert trebuchet("exec", job, "--", "sh", "-c", make).code == 0
+    answer = trebuchet("cp", f"{job}:odd", "here")
+    assert (answer.code, answer.err.count("\n")) == (0, 1), answer.err
+    assert answer.err.startswith("note: odd/e?[31mx?y is left out")
+
+
 def test_links_out_of_a_folder_are_followed_and_links_within_it_kept(
     trebuchet: Callable[..., Any], job: str, tmp_path: Path
 ) -> None:

@@ -25,14 +25,16 @@ cd -- "$1" || exit
 [ -e "./$2" ] || {{ echo "There is no $1/$2." >&2; exit 1; }}
 if tar --version 2>/dev/null | grep -q GNU && command -v find >/dev/null; then
   find -L "./$2" ! -type f ! -type d -exec sh -c '
-    for one; do echo "note: ${{one#./}} {_LEFT_OUT}" >&2; done' sh {{}} +
+    for one; do
+      {{ printf "note: %s {_LEFT_OUT}" "${{one#./}}" | tr "\\000-\\037\\177" "?"; echo; }} >&2
+    done' sh {{}} +
   find -L "./$2" \\( -type f -o -type d \\) -print0 | tar --null --no-recursion -chf - -T -
 else
   exec tar -chf - -- "./$2"
 fi
 """
 """A link to nothing makes `tar` fail, and a pipe is nothing that could be copied. Other tools than GNU's take
-no list of names with line ends in them."""
+no list of names with line ends in them. A name may hold what a terminal would obey."""
 
 
 def fetch(within: Within, place: PurePosixPath, target: Path | str, tell: Callable[[str], None]) -> None:
