@@ -90,10 +90,10 @@ def test_a_sandbox_of_which_nobody_can_tell_whether_it_is_used_is_not_ended(
 
 
 def test_work_for_a_sandbox_that_fails_is_in_the_log(looked_after, monkeypatch, caplog):
-    async def fail(port: int) -> bool:
+    def fail(*_: object) -> None:
         raise RuntimeError("as never before")
 
-    monkeypatch.setattr(upkeep_module, "accepts_connections", fail)
+    monkeypatch.setattr(upkeep_module, "holder_of", fail)
 
     async def body(sandbox: Sandbox, host: ProcessHost) -> None:
         while "as never before" not in caplog.text:

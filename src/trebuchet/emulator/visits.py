@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import parse_qsl, urlencode
 
 from trebuchet.emulator.loopback import LOOPBACK
+from trebuchet.emulator.world.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -133,12 +134,19 @@ class Visits:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def url(self, sandbox: Sandbox) -> str:
-        """Where a sandbox is visited, from now on until its end."""
+        """Where a sandbox is visited, from now on until its end.
+
+        Raises:
+            ConflictError: It has ended meanwhile.
+        """
         opening = self._entrances.get(sandbox.id)
         if opening is None:
             opening = self._entrances[sandbox.id] = asyncio.create_task(self._open(sandbox))
         # Shielded: one who asks may go, and another wait for the same.
-        return "http://{}:{}".format(*(await asyncio.shield(opening)).sockets[0].getsockname())
+        entrance = await asyncio.shield(opening)
+        if not entrance.sockets:
+            raise ConflictError(f"Sandbox {sandbox.id} has ended.")
+        return "http://{}:{}".format(*entrance.sockets[0].getsockname())
 
     def close(self) -> None:
         """Close all entrances."""

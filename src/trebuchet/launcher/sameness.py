@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from trebuchet.job import JobConfig
     from trebuchet.ledger import Ledger
 
-_OF_THE_FILE = {"source", "positions"}
-"""Where it was read, which is not what it is."""
+_OF_THE_FILE = {"source", "positions", "dialect_told"}
+"""Where and how it was read, which is not what it is."""
 
 _NOTHING = object()
 
@@ -30,7 +30,9 @@ def differences(ledger: Ledger, key: str, job: JobConfig) -> list[str]:
     recipe = ledger.recipe(key)
     if not recipe.candidates:
         return []
-    return sorted(_differing(dict(recipe.config), config_as_data(job)))
+    now = config_as_data(job)
+    before = {name: value for name, value in recipe.config.items() if name in now}  # A recipe holds more.
+    return sorted(_differing(before, now))
 
 
 def _differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

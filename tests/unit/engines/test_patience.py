@@ -57,9 +57,11 @@ def test_silence_is_no_answer_and_a_word_now_and_then_is_none(monkeypatch: pytes
     over.set()
 
 
-@pytest.mark.usefixtures("impatient")
-def test_every_look_up_of_a_control_plane_that_hangs_fails(bench: Bench) -> None:
+def test_every_look_up_of_a_control_plane_that_hangs_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     status = bench.up("sleep 60")
+    monkeypatch.setattr(patience, "QUIET_S", 0.5)
     engine = bench.launcher.contexts.of("local").engine
     bench.engine.set_faults({"call": "Sandbox*", "action": "delay", "seconds": 30.0})
     for look_up in (
@@ -72,6 +74,7 @@ def test_every_look_up_of_a_control_plane_that_hangs_fails(bench: Bench) -> None
     ):
         with pytest.raises(ClusterUnreachableError):
             look_up()
+    monkeypatch.undo()
     bench.engine.set_faults()
     bench.launcher.cancel(status.key)
 
