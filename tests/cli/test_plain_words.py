@@ -71,7 +71,7 @@ def test_a_moment_in_an_event_is_told_as_a_time(capsys: pytest.CaptureFixture[st
     assert "attempt=2 not_before=2026-11-2" in out  # in whichever time zone
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("own_home")  # The other has jobs of both clouds.
 def test_a_cloud_without_jobs_is_named(trebuchet: Callable[..., Any], job_file: Callable[..., str]) -> None:
     trebuchet("up", job_file("true"), "-d")
     assert "No jobs on modal." in trebuchet("status", "--cloud", "modal").err
