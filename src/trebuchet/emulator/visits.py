@@ -16,13 +16,13 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import parse_qsl, urlencode
 
+from trebuchet.emulator.lobby import MOST_STRANGERS, Lobby
 from trebuchet.emulator.loopback import LOOPBACK
 from trebuchet.emulator.world.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from trebuchet.emulator.lobby import Lobby
     from trebuchet.emulator.rpc.tokens import Tokens
     from trebuchet.emulator.world.sandbox import Sandbox
 
@@ -159,7 +159,11 @@ class Visits:
     async def _open(self, sandbox: Sandbox) -> asyncio.Server:
         try:
             entrance = await asyncio.start_server(
-                lambda reader, writer: self._receive(sandbox, reader, writer), LOOPBACK, 0, limit=LONGEST_HEAD
+                lambda reader, writer: self._receive(sandbox, reader, writer),
+                LOOPBACK,
+                0,
+                limit=LONGEST_HEAD,
+                backlog=MOST_STRANGERS,  # Whom the queue has no room for waits for a second.
             )
         except BaseException:
             self._entrances.pop(sandbox.id, None)  # who asks next tries again
