@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import uuid
@@ -258,3 +259,16 @@ def test_a_volume_can_be_deleted_while_a_sandbox_has_a_copy(isolating: Engine, v
         sandbox.reload_volumes()
     sandbox.terminate(wait=True)
     assert sandbox.returncode == 137
+
+
+def test_what_is_no_link_any_more_when_it_is_read_is_left_for_the_next_time(tmp_path: Path, monkeypatch):
+    (tmp_path / "d").symlink_to("anywhere")
+    read = os.readlink
+
+    def late(name: str, *, dir_fd: int) -> str:
+        (tmp_path / "d").unlink()
+        (tmp_path / "d").mkdir()
+        return read(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "readlink", late)
+    assert Tree(tmp_path).scan() == {}

@@ -173,10 +173,21 @@ def _entry(name: str, folder: int) -> Entry | None:
     if stat.S_ISDIR(known.st_mode):
         return Entry(known.st_mode, 0, 0, "")
     if stat.S_ISLNK(known.st_mode):
-        return Entry(known.st_mode, 0, 0, os.readlink(name, dir_fd=folder))
+        aim = _aim(name, folder)
+        return None if aim is None else Entry(known.st_mode, 0, 0, aim)
     if stat.S_ISREG(known.st_mode):
         return Entry(known.st_mode, known.st_size, known.st_mtime_ns, "")
     return None  # a socket, a pipe, a device: no volume holds one
+
+
+def _aim(name: str, folder: int) -> str | None:
+    """Where a link leads; None where something else has taken its place since it was looked at."""
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return None
 
 
 def make_open_folder(name: str, parent: int) -> None:
