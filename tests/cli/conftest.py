@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,12 @@ def trebuchet(tmp_path: Path) -> Callable[..., Answer]:
         return Answer(process.returncode, out, err)
 
     return run
+
+
+@pytest.fixture
+def cluster() -> str:
+    """A label that no other test has."""
+    return f"c-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture

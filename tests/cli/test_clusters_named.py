@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,11 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("home")
-
-
-@pytest.fixture
-def cluster() -> str:
-    return f"c-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture

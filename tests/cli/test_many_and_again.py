@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("home")
-
-
-@pytest.fixture
-def cluster() -> str:
-    return f"c-{uuid.uuid4().hex[:8]}"
 
 
 def test_several_files_are_launched_at_once_and_waited_for(

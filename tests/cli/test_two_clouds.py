@@ -31,11 +31,6 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     daemon.stop()
 
 
-@pytest.fixture
-def cluster() -> str:
-    return f"c-{uuid.uuid4().hex[:8]}"
-
-
 def test_a_job_ends_on_modal_with_its_own_output_and_code(
     trebuchet: Callable[..., Any], job_file: Callable[..., str], far: dict[str, str]
 ) -> None:
