@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trebuchet.cli.render import Form
+    from trebuchet.cli.travelling import Travelling
     from trebuchet.client import Client
     from trebuchet.job import JobConfig
     from trebuchet.launcher import Launcher
     from trebuchet.plan.model import Plan
+    from trebuchet.sandbox import Upload
     from trebuchet.status import JobStatus
 
 _MOST_NAMED = 5
@@ -97,10 +99,14 @@ def _tell_notes(launcher: Launcher, jobs: Sequence[JobConfig], cloud: str | None
     """Say what is worth knowing about the plans, each note once with the jobs that it is about."""
     about: dict[str, list[str]] = {}
     planners: dict[str, Callable[[JobConfig], Plan]] = {}
+    counted: dict[tuple[Upload, ...], list[Travelling]] = {}  # Many jobs send the same folder.
     for job in jobs:
         with suppress(TrebuchetError):  # Its launch will tell.
             planned = _planner(planners, launcher.client_for(job, cloud))(job)
-            for note in notes_of(planned, travelling(planned, state=launcher.settings.home)):
+            uploads = planned.candidates[0].uploads
+            if uploads not in counted:
+                counted[uploads] = travelling(planned, state=launcher.settings.home)
+            for note in notes_of(planned, counted[uploads]):
                 about.setdefault(note, []).append(_name(job))
     for note, names in about.items():
         more = len(names) - _MOST_NAMED
